@@ -1,0 +1,42 @@
+# make run    the demo: the agent in the foreground with examples/ applied; Ctrl-C brings it down in order
+# make test   what must hold before a commit: checks, every fast floor, end to end
+# The virtual environment makes itself, and again when pyproject.toml changes.
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+# A unix socket's path holds at most 107 bytes, so a deep checkout keeps its demo state elsewhere.
+STATE ?= $(shell d='$(CURDIR)/.state'; [ $${#d} -le 64 ] || d="$${XDG_RUNTIME_DIR:-/tmp}/runner-agent-demo-$$(id -u)"; echo "$$d")
+
+.PHONY: run test check heavy bench clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/ready-to-run
+	@$(VENV)/bin/runner-agent up --state-dir '$(STATE)' --workspace examples examples/automations.yaml
+
+test: check
+	scripts/test
+
+check: $(VENV)/ready-to-test
+	scripts/check
+
+heavy: $(VENV)/ready-to-test
+	scripts/test -m 'heavy or faults'
+
+bench: $(VENV)/ready-to-test
+	$(VENV)/bin/python -m bench
+
+clean:
+	rm -rf $(VENV) .state .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV) || { echo 'Cannot make a virtual environment: install python3-venv, then make again.' >&2; exit 1; }
+
+$(VENV)/ready-to-run: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/ready-to-test: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/ready-to-run
