@@ -1,0 +1,183 @@
+"""What processes did: the states of one OS-level run and of the object it belongs to. Unions, so that a run
+is one thing at a time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runner_agent.model.ids import BootMark, Instant, RunId, SessionId
+from runner_agent.model.specs import Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """How an executor finds its run again, after a restart of the agent too. `data` is plain JSON and the
+    executor's own.
+    """
+
+    executor: str
+    run_id: RunId
+    data: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The command ended by itself."""
+
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signaled:
+    """A signal ended the command. `oom`: the kernel says it was for lack of memory."""
+
+    signal: int
+    oom: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """The command could not be started; `reason` says what, where and what to do."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nobody knows how it ended, only that nothing of it is left; `reason` says why."""
+
+    reason: str
+
+
+Ending = Exited | Signaled | NotStarted | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """No run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """A run was promised: its id is on disk, its process may or may not exist. Counts as begun."""
+
+    run_id: RunId
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The command runs."""
+
+    run_id: RunId
+    at: Instant
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The command itself has ended, yet processes it left behind are still being cleared away (rules 3.5,
+    4.7).
+    """
+
+    run_id: RunId
+    at: Instant
+    handle: Handle
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Nothing of the run is left. `at`: when that was seen."""
+
+    run_id: RunId
+    at: Instant
+    ending: Ending
+
+
+Proc = Idle | Starting | Live | Ended | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """A process that outlives SIGKILL so far."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """Nobody has asked for an end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """An end was asked for, at this time; `too_late` if the command had ended by itself before (rule 3.8).
+
+    `force`: SIGKILL at once (rule 3.13). `terminated_at`: when SIGTERM was sent.
+    """
+
+    at: Instant
+    too_late: bool = False
+    force: bool = False
+    terminated_at: Instant | None = None
+
+
+Course = Up | Down
+
+
+@dataclass(frozen=True, slots=True)
+class Kills:
+    """SIGKILLs sent to one run so far: how many, and when last. A sent signal is no proof, so we look again
+    with back-off.
+    """
+
+    count: int = 0
+    last: Instant = Instant(0.0)
+
+
+Outputs = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Evidence of the last finished `ready` attempt (rule 3.3, `why`)."""
+
+    ending: Ending
+    last_line: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRun:
+    """Everything the reconciler knows of one session of a service."""
+
+    session: SessionId
+    boot: BootMark
+    launch: Launch
+    start: Proc = field(default_factory=Idle)
+    ready: Proc = field(default_factory=Idle)
+    stop: Proc = field(default_factory=Idle)
+    attempts: int = 0
+    last_attempt: Attempt | None = None
+    is_ready: bool = False
+    course: Course = field(default_factory=Up)
+    start_kills: Kills = field(default_factory=Kills)
+    ready_kills: Kills = field(default_factory=Kills)
+    stop_kills: Kills = field(default_factory=Kills)
+    failure: str = ""
+    survivors: tuple[Survivor, ...] = ()
+    output: Outputs = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class StepRun:
+    """Everything the reconciler knows of one run of a task."""
+
+    boot: BootMark
+    proc: Proc = field(default_factory=Idle)
+    course: Course = field(default_factory=Up)
+    kills: Kills = field(default_factory=Kills)
+    failure: str = ""
+    survivors: tuple[Survivor, ...] = ()
+    output: Outputs = field(default_factory=dict[str, str])
