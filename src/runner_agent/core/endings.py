@@ -1,0 +1,61 @@
+"""Endings in words: the one place that turns an exit code or a signal into the sentence a user reads."""
+
+from typing import assert_never
+
+from runner_agent.model.runs import Ending, Exited, Lost, NotStarted, Signaled, Survivor
+
+# fmt: off
+_SIGNALS = (  # the position is the number
+    "", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+)
+# fmt: on
+"""Linux on x86 and ARM, by number; the signal module would tie this floor to the machine it runs on."""
+_SHELL_CODES = {126: "found but not executable", 127: "command not found"}
+
+MACHINE_RESTARTED = "the machine restarted"
+SUPERVISOR_LOST = "supervisor lost"
+
+
+def signal_name(number: int) -> str:
+    """SIGTERM for 15; "signal 99" for a number without a name."""
+    if 0 < number < len(_SIGNALS):
+        return f"SIG{_SIGNALS[number]}"
+    return f"signal {number}"
+
+
+def blame(what: str, ending: Ending) -> str:
+    """Why `what` (start, stop, a task's reference) failed; "" if it did not."""
+    match ending:
+        case Exited(code=0):
+            return ""
+        case Exited(code=code):
+            hint = f" ({_SHELL_CODES[code]})" if code in _SHELL_CODES else ""
+            return f"{what} exited with code {code}{hint}"
+        case Signaled(signal=number, oom=oom):
+            return f"{what} was killed by {signal_name(number)}" + (" (out of memory)" if oom else "")
+        case NotStarted(reason=reason):
+            return f"{what} could not be started: {reason}"
+        case Lost(reason=reason):
+            return reason
+        case _:
+            assert_never(ending)
+
+
+def with_last_line(failure: str, last_line: str) -> str:
+    """The failure with the last line of the log as evidence (rules 3.4, 4.4); no failure stays none."""
+    return f"{failure}; last line: {last_line}" if failure and last_line else failure
+
+
+def seconds(duration: float) -> str:
+    """`120 s`, `1.5 s`."""
+    return f"{duration:.10g} s"
+
+
+def still_there(survivors: tuple[Survivor, ...]) -> str:
+    """Who outlives SIGKILL, by pid and command (rule 3.9); "" if nobody does."""
+    if not survivors:
+        return ""
+    names = ", ".join(f"{one.pid} ({one.command})" for one in survivors)
+    return f"processes that outlive SIGKILL: {names}; still trying"

@@ -1,0 +1,9 @@
+"""Outputs of a run: how entries merge (rule 5.3)."""
+
+from collections.abc import Mapping
+
+
+def merged(present: Mapping[str, str], entries: Mapping[str, str]) -> Mapping[str, str]:
+    """`present` with `entries` written over it; "" unsets; the same object back when nothing changes."""
+    result = {key: value for key, value in {**present, **entries}.items() if value}
+    return present if result == present else result

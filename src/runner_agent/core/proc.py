@@ -1,0 +1,54 @@
+"""The machine of one OS-level run: idle, promised, live, ended, gone. Every object that runs a command
+contains some.
+"""
+
+from runner_agent.core.facts import NeverStarted, Promised, RunEnded, RunFact, RunGone, Spawned
+from runner_agent.model.errors import IllegalFact
+from runner_agent.model.runs import Ended, Gone, Idle, Live, Proc, Starting
+
+
+def fold(proc: Proc, fact: RunFact) -> Proc:
+    """The run after `fact`. Raises IllegalFact, leaving the state as it was, where the fact cannot follow."""
+    match proc, fact:
+        case ((Idle() | Gone()), Promised(run_id=run_id, at=at)):
+            return Starting(run_id, at)
+        case Starting(run_id=run_id), Spawned(at=at, handle=handle) if fact.run_id == run_id:
+            return Live(run_id, at, handle)
+        case Starting(run_id=run_id), NeverStarted() if fact.run_id == run_id:
+            return Idle()
+        case Live(run_id=run_id, handle=handle), RunEnded(at=at, ending=ending) if fact.run_id == run_id:
+            return Ended(run_id, at, handle, ending)
+        case ((Starting(run_id=run_id) | Live(run_id=run_id)), RunGone(at=at, ending=ending)) if (
+            fact.run_id == run_id
+        ):
+            return Gone(run_id, at, ending)
+        case Ended(run_id=run_id, ending=ending), RunGone(at=at) if fact.run_id == run_id:
+            return Gone(run_id, at, ending)  # the ending that was seen first is the command's own
+        case _:
+            raise IllegalFact("run", proc, fact)
+
+
+def expects(proc: Proc, fact: RunFact) -> bool:
+    """Whether the fact is news about this very run; stale news (of a run replaced since, or told twice) is
+    not.
+    """
+    try:
+        fold(proc, fact)
+    except IllegalFact:
+        return False
+    return True
+
+
+def alive(proc: Proc) -> bool:
+    """Something of it exists, or may exist."""
+    return isinstance(proc, (Starting, Live, Ended))
+
+
+def signalable(proc: Proc) -> bool:
+    """There is a handle to send signals to."""
+    return isinstance(proc, (Live, Ended))
+
+
+def commanding(proc: Proc) -> bool:
+    """The command itself has not ended."""
+    return isinstance(proc, (Starting, Live))

@@ -1,0 +1,69 @@
+"""Wishes: what a request changes in a record, and when it changes nothing (rules 3.6, 3.13, 4.6, 1.6). The
+same object back is a no-op.
+"""
+
+from dataclasses import replace
+
+from runner_agent.core.proc import commanding
+from runner_agent.core.service import pending, wanted
+from runner_agent.model.errors import FailedPrecondition
+from runner_agent.model.ids import SessionId
+from runner_agent.model.phases import ExecutionPhase, ServicePhase
+from runner_agent.model.records import Deletion, Execution, Service
+from runner_agent.model.runs import Idle, Up
+from runner_agent.model.specs import Cause
+
+__all__ = [
+    "delete_service",
+    "pending",
+    "standing",
+    "start_service",
+    "stop_execution",
+    "stop_service",
+]
+
+
+def standing(service: Service) -> bool:
+    """The wished-for session lives and nothing is bringing it down."""
+    run = service.run
+    if run is None or not wanted(service, run) or not isinstance(run.course, Up):
+        return False
+    return isinstance(run.start, Idle) or commanding(run.start)
+
+
+def start_service(service: Service, session: SessionId, cause: Cause) -> Service:
+    """Rule 3.6. `session` is used only if a new one is needed. Raises FailedPrecondition for a service being
+    deleted.
+    """
+    if service.deletion is not None:
+        name = service.metadata.reference
+        raise FailedPrecondition(
+            f'service "{name}" cannot be started: it is being deleted; create it anew once it is gone'
+        )
+    if pending(service) or standing(service):
+        return service
+    return replace(
+        service, spec=replace(service.spec, desired_phase=ServicePhase.RUNNING, session=session), cause=cause
+    )
+
+
+def stop_service(service: Service, cause: Cause) -> Service:
+    """Rule 3.6: a no-op if, and only if, STOPPED is the wish already."""
+    if service.spec.desired_phase is ServicePhase.STOPPED:
+        return service
+    return replace(service, spec=replace(service.spec, desired_phase=ServicePhase.STOPPED), cause=cause)
+
+
+def delete_service(service: Service, deletion: Deletion) -> Service:
+    """Rule 3.13. `force` may upgrade a deletion under way; it is never taken back."""
+    present = service.deletion
+    if present is not None and (present.force or not deletion.force):
+        return service
+    return replace(stop_service(service, deletion.cause), deletion=deletion)
+
+
+def stop_execution(execution: Execution, cause: Cause) -> Execution:
+    """Rule 4.6: idempotent; a finished execution does not change."""
+    if execution.status.phase.terminal or execution.desired_phase is ExecutionPhase.STOPPED:
+        return execution
+    return replace(execution, desired_phase=ExecutionPhase.STOPPED, cause=cause)
