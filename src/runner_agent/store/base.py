@@ -1,0 +1,187 @@
+"""The store protocol: one writer lane, one revision counter, watches of the latest state."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol, TypeVar
+
+from runner_agent.model.ids import BootMark, ExecutionId, Reference, TaskId, Version
+from runner_agent.model.phases import Trigger
+from runner_agent.model.records import Execution, Firing, Key, Record, Service, Step, Task
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+
+FIRST_REVISION = Version(10**12)
+"""Rule 1.5: so that the decimal strings of the JSON form also sort as text. Given to no record."""
+
+Position = tuple[str, str]
+"""Where an execution stands in a listing: when it was created (sortable text), and its id."""
+
+
+def timestamp(when: datetime) -> str:
+    """Text that sorts as the time does. `when` is UTC."""
+    return when.isoformat(timespec="microseconds")
+
+
+def position(execution: Execution) -> Position:
+    """What to hand to `Reader.executions` as `after`, to go on behind this one."""
+    return timestamp(execution.created_at), execution.id
+
+
+class Finished(NamedTuple):
+    """An execution that has ended, as pruning needs to know it (rule 4.9)."""
+
+    id: ExecutionId
+    task_id: TaskId
+    completed_at: datetime
+
+    @classmethod
+    def of(cls, execution: Execution) -> "Finished":
+        """Of one that has ended."""
+        return cls(execution.id, execution.task_id, execution.completed_at or execution.created_at)
+
+
+class Reader(Protocol):
+    """Questions about one state. Quick: they never wait and never run on another thread."""
+
+    def get(self, kind: type[R], id_: str) -> R | None:
+        """The record, or None."""
+        ...
+
+    def services(self) -> Sequence[Service]:
+        """All services, oldest first."""
+        ...
+
+    def tasks(self) -> Sequence[Task]:
+        """All tasks, oldest first."""
+        ...
+
+    def by_reference(self, reference: Reference) -> Service | Task | None:
+        """What goes by this reference, if anything."""
+        ...
+
+    def live_executions(self) -> Sequence[Execution]:
+        """Executions that have not ended, oldest first."""
+        ...
+
+    def executions(
+        self, *, task: str | None = None, after: Position | None = None, limit: int | None = None
+    ) -> Sequence[Execution]:
+        """Executions, newest first, finished ones included; `after` is the position of the last one seen."""
+        ...
+
+    def finished_executions(self, *, task: str | None = None) -> Sequence[Finished]:
+        """What there is to prune, first ended first, without reading the records."""
+        ...
+
+    def live_steps(self) -> Sequence[Step]:
+        """Steps in the plan of an execution that has not ended, and steps with a process; oldest first."""
+        ...
+
+    def firings(self, *, limit: int) -> Sequence[Firing]:
+        """Newest first."""
+        ...
+
+    def firing_once(self, *, boot: BootMark, event: Trigger, once_key: str) -> Firing | None:
+        """The firing of this event in this boot that carried this idempotency key (rule 6.4)."""
+        ...
+
+
+class Transaction(Reader, Protocol):
+    """The state as of all writes asked for so far, and a way to change it. Only inside `Store.write`."""
+
+    def put(self, record: R) -> R:
+        """Create or replace; returns the record with its versions.
+
+        The versions `record` comes with are ignored: the store compares with what it has and stamps the
+        halves whose public view moved.
+        """
+        ...
+
+    def delete(self, key: Key) -> None:
+        """Remove; nothing if it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a watcher is told about one key since it last asked.
+
+    `spec_moved` and `status_moved` are about the public view (a version grew), `wish_moved` and `run_moved`
+    about any part of that half. A key that was created and deleted meanwhile says both: what is true now, the
+    store says.
+    """
+
+    created: bool = False
+    deleted: bool = False
+    spec_moved: bool = False
+    status_moved: bool = False
+    wish_moved: bool = False
+    run_moved: bool = False
+
+    def then(self, later: "Change") -> "Change":
+        """Both, as one."""
+        return Change(
+            self.created or later.created,
+            self.deleted or later.deleted,
+            self.spec_moved or later.spec_moved,
+            self.status_moved or later.status_moved,
+            self.wish_moved or later.wish_moved,
+            self.run_moved or later.run_moved,
+        )
+
+
+class Watch(Protocol):
+    """The keys touched since last asked, merged: a slow watcher sees fewer, newer changes."""
+
+    async def changes(self) -> Mapping[Key, Change]:
+        """Wait until something changed, then return and forget it all, in the order of first change.
+
+        Empty once the watch is closed, so that `while changed := await watch.changes()` ends. For one reader.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop watching. A second time does nothing."""
+        ...
+
+
+class Store(Reader, Protocol):
+    """Reads show what is committed. An acknowledged write is; a durable one survives power loss."""
+
+    @property
+    def revision(self) -> Version:
+        """The newest revision published.
+
+        None of the records read now carries a greater one, all later changes will.
+        """
+        ...
+
+    async def write(self, change: Callable[[Transaction], T], *, durable: bool) -> T:
+        """Run `change` alone on the latest state and commit what it put; return what it returned.
+
+        `change` runs at once, on the caller's thread: it must be quick, read no clock and draw no id. What it
+        raises is raised here and nothing is written. Returns when the commit is done and can be read; with
+        `durable`, when it would survive a power loss. A change that put nothing waits for the writes whose
+        results it may have seen. Cancelling the wait does not undo the write. Writes are committed, published
+        and acknowledged in the order they were asked for. Raises ResourceExhausted when the disk is full,
+        then nothing is written; Unavailable once closed.
+        """
+        ...
+
+    def watch(self) -> Watch:
+        """Watch all keys from now on."""
+        ...
+
+    def get_meta(self, name: str) -> str | None:
+        """A fact about this store itself (environment id, boot mark of the last start)."""
+        ...
+
+    async def set_meta(self, name: str, value: str) -> None:
+        """Durable."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what was asked for, checkpoint, close; watches end. A second time does nothing."""
+        ...

@@ -1,0 +1,84 @@
+"""The Store, but for its lane: the stores differ only in where and how a delta is committed."""
+
+from collections.abc import Callable
+from typing import Generic, Protocol
+
+from runner_agent.model.errors import Unavailable
+from runner_agent.model.ids import Version
+from runner_agent.store.base import T, Transaction, Watch
+from runner_agent.store.draft import Delta, P
+from runner_agent.store.state import State
+from runner_agent.store.view import View
+
+
+class Lane(Protocol[P]):
+    """Commits deltas in order, then calls `State.publish` or `State.fail` on the loop thread."""
+
+    def submit(self, delta: Delta[P]) -> None:
+        """Take it and return."""
+        ...
+
+    async def aclose(self) -> None:
+        """Commit what was submitted, then let go of the disk."""
+        ...
+
+
+class LiveStore(View, Generic[P]):
+    """A `base.Store`."""
+
+    def __init__(self, state: State[P], lane: Lane[P]) -> None:
+        """Open."""
+        super().__init__(state.shown)
+        self._state = state
+        self._lane = lane
+        self._closed = False
+
+    def __repr__(self) -> str:
+        """Evidence."""
+        closed = " closed" if self._closed else ""
+        return f"<{type(self).__name__} at {self._state.revision}, {self._state.waiting} waiting{closed}>"
+
+    @property
+    def revision(self) -> Version:
+        """See `base.Store`, here and below."""
+        return self._state.revision
+
+    async def write(self, change: Callable[[Transaction], T], *, durable: bool) -> T:
+        """Draft at once, commit in the lane."""
+        self._must_be_open()
+        result, delta = self._state.draft(change, durable=durable)
+        if delta is not None:
+            await self._commit(delta)
+        return result
+
+    def watch(self) -> Watch:
+        """Coalescing."""
+        self._must_be_open()
+        return self._state.watchers.add()
+
+    def get_meta(self, name: str) -> str | None:
+        """From memory."""
+        return self._state.meta.get(name)
+
+    async def set_meta(self, name: str, value: str) -> None:
+        """By the same lane."""
+        self._must_be_open()
+        await self._commit(self._state.draft_meta({name: value}))
+
+    async def aclose(self) -> None:
+        """What was asked for before is committed first, or fails for those who asked."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await self._lane.aclose()
+        finally:
+            self._state.watchers.close()
+
+    async def _commit(self, delta: Delta[P]) -> None:
+        self._lane.submit(delta)
+        await delta.acknowledged
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the store cannot be used: it is closed, since the agent is stopping")

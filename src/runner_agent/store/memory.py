@@ -1,0 +1,123 @@
+"""The store without a disk, for tests and trials: the same state machine over a dict."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+
+from runner_agent.model.errors import RunnerError
+from runner_agent.model.ids import BootMark
+from runner_agent.model.phases import Trigger
+from runner_agent.model.records import Execution, Firing, Key, Record
+from runner_agent.store.base import Finished, Position, position
+from runner_agent.store.draft import Delta
+from runner_agent.store.live import LiveStore
+from runner_agent.store.state import State
+from runner_agent.store.tables import is_live
+
+
+class DictArchive:
+    """An `archive.Archive`."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._records: dict[Key, Record] = {}
+
+    def commit(self, delta: Delta[None]) -> None:
+        """Take over what it says."""
+        for key, edit in delta.edits.items():
+            if edit.after is None:
+                self._records.pop(key, None)
+            else:
+                self._records[key] = edit.after
+
+    def get(self, key: Key) -> Record | None:
+        """See `archive.Archive`, here and below."""
+        return self._records.get(key)
+
+    def executions(
+        self, *, task: str | None, after: Position | None, limit: int | None, skip: Collection[str]
+    ) -> Sequence[Execution]:
+        """By looking at all of them."""
+        found = [
+            record
+            for record in self._records.values()
+            if isinstance(record, Execution)
+            and record.id not in skip
+            and (task is None or record.task_id == task)
+            and (after is None or position(record) < after)
+        ]
+        return sorted(found, key=position, reverse=True)[:limit]
+
+    def finished_executions(self, *, task: str | None, skip: Collection[str]) -> Sequence[Finished]:
+        """By looking at all of them."""
+        return [
+            Finished.of(record)
+            for record in self._records.values()
+            if isinstance(record, Execution)
+            and not is_live(record)
+            and record.id not in skip
+            and (task is None or record.task_id == task)
+        ]
+
+    def firings(self, *, limit: int, skip: Collection[str]) -> Sequence[Firing]:
+        """By looking at all of them."""
+        found = (record for record in self._records.values() if isinstance(record, Firing))
+        kept = [firing for firing in found if firing.id not in skip]
+        return sorted(kept, key=lambda firing: (firing.at, firing.id), reverse=True)[:limit]
+
+    def firing_once(
+        self, *, boot: BootMark, event: Trigger, once_key: str, skip: Collection[str]
+    ) -> Firing | None:
+        """By looking at all of them."""
+        for record in self._records.values():
+            if not isinstance(record, Firing) or record.id in skip:
+                continue
+            if (record.boot, record.event, record.once_key) == (boot, event, once_key):
+                return record
+        return None
+
+
+class MemoryLane:
+    """Commits what was asked for in one turn of the loop at the next turn, as the lane with a disk would."""
+
+    def __init__(self, archive: DictArchive, state: State[None]) -> None:
+        """Nothing waits."""
+        self.refusal: Callable[[], RunnerError] | None = None
+        self._archive = archive
+        self._state = state
+        self._batch: list[Delta[None]] = []
+
+    def submit(self, delta: Delta[None]) -> None:
+        """See `live.Lane`."""
+        self._batch.append(delta)
+        if len(self._batch) == 1:
+            asyncio.get_running_loop().call_soon(self._commit)
+
+    async def aclose(self) -> None:
+        """There is nothing to let go of."""
+        self._commit()
+
+    def _commit(self) -> None:
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        if self.refusal is not None:
+            self._state.fail(batch[0].epoch, self.refusal)
+            return
+        for delta in batch:
+            self._archive.commit(delta)
+        self._state.publish(batch)
+
+
+class MemoryStore(LiveStore[None]):
+    """A `base.Store` that forgets everything with the process."""
+
+    def __init__(self) -> None:
+        """Empty and open; needs no running loop yet."""
+        archive = DictArchive()
+        state = State(archive, lambda _: None)
+        self._memory_lane = MemoryLane(archive, state)
+        super().__init__(state, self._memory_lane)
+
+    def refuse(self, error: Callable[[], RunnerError] | None) -> None:
+        """Fail every commit with this from now on, as a full disk would; None: commit again. For tests."""
+        self._memory_lane.refusal = error

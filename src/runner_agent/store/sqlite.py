@@ -1,0 +1,32 @@
+"""The store on disk: the shared state machine over one SQLite file."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from runner_agent.store.live import LiveStore
+from runner_agent.store.schema import open_database
+from runner_agent.store.sqlite_archive import SqlArchive
+from runner_agent.store.sqlite_rows import Rows, rows
+from runner_agent.store.sqlite_writer import WriterLane
+from runner_agent.store.state import State
+
+
+class SqliteStore(LiveStore[Rows]):
+    """A `base.Store` in one file, which this process has for itself while it is open."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create, on the running loop. Raises StoreUnusable or Unavailable (rule 7.4)."""
+        with ExitStack() as undo:
+            database = open_database(path)
+            undo.callback(database.close)
+            reader = SqlArchive(path)
+            undo.callback(reader.close)
+            state = State(reader, rows, reserved=reader.reserved(), meta=reader.meta(), hot=reader.hot())
+            self._writer = WriterLane(database, reader, state)
+            undo.pop_all()
+        super().__init__(state, self._writer)
+
+    @property
+    def commits(self) -> int:
+        """Transactions committed so far."""
+        return self._writer.commits

@@ -1,0 +1,284 @@
+"""What only the store on disk does: group commit, reserved revisions, cold records, full disks."""
+
+import asyncio
+import errno
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner_agent.model.errors import ResourceExhausted, Unavailable
+from runner_agent.model.phases import ExecutionPhase, ServicePhase
+from runner_agent.model.records import Execution, Record, ServiceStatus, StepProgress, StepStatus
+from runner_agent.store.base import FIRST_REVISION, Transaction
+from runner_agent.store.sqlite import SqliteStore
+from runner_agent.store.state import BLOCK
+from tests.support.records import (
+    a_running_service,
+    a_running_step,
+    a_service,
+    a_step,
+    a_task,
+    an_execution,
+)
+
+
+def put(*records: Record) -> Callable[[Transaction], None]:
+    """A change that puts these."""
+
+    def change(tx: Transaction) -> None:
+        for record in records:
+            tx.put(record)
+
+    return change
+
+
+@contextmanager
+def looking(path: Path) -> Generator[sqlite3.Connection]:
+    """At the file, from outside."""
+    connection = sqlite3.connect(path)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Of the database."""
+    return tmp_path / "runner.db"
+
+
+# ---------------------------------------------------------------- commits
+
+
+async def test_concurrent_durable_writes_share_their_commits(path: Path) -> None:
+    store = SqliteStore(path)
+    before = store.commits
+    writes = (store.write(put(a_service(f"s{n}", minute=n)), durable=True) for n in range(200))
+    await asyncio.gather(*writes)
+    assert len(store.services()) == 200
+    assert store.commits - before <= 3
+    await store.aclose()
+
+
+async def test_a_commit_is_durable_if_any_of_its_writes_is(path: Path) -> None:
+    store = SqliteStore(path)
+    statements: list[str] = []
+    store._writer._database.connection.set_trace_callback(statements.append)
+    await store.write(put(a_service("a")), durable=False)  # the first block of revisions is reserved by it
+    await store.write(put(a_service("b")), durable=False)
+    assert any(statement == "PRAGMA synchronous=FULL" for statement in statements)
+    assert statements.index("PRAGMA synchronous=FULL") < statements.index("PRAGMA synchronous=NORMAL")
+    statements.clear()
+    await asyncio.gather(*(store.write(put(a_service(f"s{n}")), durable=n == 7) for n in range(8)))
+    assert "PRAGMA synchronous=FULL" in statements
+    await store.aclose()
+
+
+async def test_a_batch_takes_few_statements(path: Path) -> None:
+    """Each statement is a chance for a busy loop thread to keep the interpreter from the writer."""
+    store = SqliteStore(path)
+    statements: list[str] = []
+    store._writer._database.connection.set_trace_callback(statements.append)
+    records = [a_service(f"s{n}") for n in range(50)] + [a_task(f"t{n}") for n in range(50)]
+    await store.write(put(*records), durable=False)
+    assert len(statements) <= 7
+    await store.aclose()
+
+
+async def test_only_the_half_that_moved_is_written(path: Path) -> None:
+    store = SqliteStore(path)
+    statements: list[str] = []
+    running = an_execution(phase=ExecutionPhase.RUNNING, steps=("a", "b"))
+    await store.write(put(a_running_service(), running), durable=False)
+    store._writer._database.connection.set_trace_callback(statements.append)
+    await store.write(
+        put(replace(a_running_service(), status=ServiceStatus(ServicePhase.FAILED))), durable=False
+    )
+    assert "serve --port 8080" not in "".join(statements).split('\\"run\\"')[0]
+    assert "The web server" not in "".join(statements)
+    statements.clear()
+    first = next(iter(running.steps))
+    progress = {**running.steps, first: StepProgress(StepStatus(ExecutionPhase.SUCCEEDED), None)}
+    await store.write(put(replace(running, steps=progress)), durable=False)
+    text = "".join(statements)
+    assert "plan-a" in text
+    assert "plan-b" not in text
+    await store.aclose()
+
+
+async def test_a_record_that_could_not_be_read_again_is_refused_alone(path: Path) -> None:
+    store = SqliteStore(path)
+    wrong = replace(a_service("wrong"), metadata=replace(a_service().metadata, name=7))  # type: ignore[arg-type]
+    outcomes = await asyncio.gather(
+        store.write(put(a_service("before")), durable=True),
+        store.write(put(wrong), durable=True),
+        store.write(put(a_service("after")), durable=True),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), TypeError, type(None)]
+    assert {service.id for service in store.services()} == {"before", "after"}
+    await store.aclose()
+
+
+# ---------------------------------------------------------------- over a restart
+
+
+async def test_everything_is_there_after_reopening(path: Path) -> None:
+    store = SqliteStore(path)
+    running = an_execution(phase=ExecutionPhase.RUNNING, steps=("a", "b"))
+    ended = an_execution("ended", minute=1, phase=ExecutionPhase.FAILED, steps=("c",))
+    records = a_running_service(), a_task(), running, ended, a_step("a"), a_step("c"), a_running_step("d")
+    made = await store.write(lambda tx: [tx.put(record) for record in records], durable=True)
+    await store.set_meta("boot", "one")
+    await store.aclose()
+
+    store = SqliteStore(path)
+    for record in made:
+        assert store.get(type(record), record.id) == record
+    assert [step.id for step in store.live_steps()] == ["a", "d"]
+    assert [execution.id for execution in store.live_executions()] == [running.id]
+    assert [execution.id for execution in store.executions()] == ["ended", running.id]
+    assert store.get_meta("boot") == "one"
+    await store.aclose()
+
+
+async def test_steps_are_read_in_the_order_they_started(path: Path) -> None:
+    store = SqliteStore(path)
+    running = an_execution(phase=ExecutionPhase.RUNNING, steps=("a", "b", "c"))
+    backwards = dict(reversed(list(running.steps.items())))
+    await store.write(put(replace(running, steps=backwards)), durable=False)
+    await store.aclose()
+    store = SqliteStore(path)
+    assert [list(execution.steps) for execution in store.live_executions()] == [list(backwards)]
+    await store.aclose()
+
+
+async def test_revisions_are_reserved_ahead_and_none_is_used_twice(path: Path) -> None:
+    """Rule 1.5: even if all that was not reserved durably were lost."""
+    store = SqliteStore(path)
+    assert store.revision == FIRST_REVISION
+    for number in range(3):
+        await store.write(put(*(a_service(f"s{number}-{n}") for n in range(BLOCK // 2))), durable=False)
+    used = store.revision
+    await store.aclose()
+    with looking(path) as connection:
+        ((reserved,),) = connection.execute("SELECT reserved FROM counter")
+    assert used <= reserved <= used + 2 * BLOCK
+    store = SqliteStore(path)
+    made = await store.write(lambda tx: tx.put(a_task()), durable=False)
+    assert made.spec_version > reserved
+    await store.aclose()
+
+
+async def test_a_clean_shutdown_leaves_one_file_for_the_owner_alone(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.write(put(a_service()), durable=True)
+    files = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert files == {"runner.db": 0o600, "runner.db-wal": 0o600, "runner.db-shm": 0o600}
+    await store.aclose()
+    assert [file.name for file in path.parent.iterdir()] == ["runner.db"]
+
+
+async def test_finished_executions_are_not_held_in_memory(path: Path) -> None:
+    store = SqliteStore(path)
+    for start in range(0, 2_000, 500):
+        batch = (
+            an_execution(f"e{n}", task=f"t{n % 50}", minute=n, phase=ExecutionPhase.SUCCEEDED)
+            for n in range(start, start + 500)
+        )
+        await store.write(put(*batch), durable=False)
+    held = store._state.shown.all(Execution) + store._state.latest.all(Execution)
+    assert held == []
+    assert [execution.id for execution in store.executions(limit=2)] == ["e1999", "e1998"]
+    assert len(store.finished_executions(task="t7")) == 40
+    await store.aclose()
+
+
+async def test_reading_a_closed_store_says_so(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.aclose()
+    with pytest.raises(Unavailable, match="closed"):
+        store.executions()
+
+
+# ---------------------------------------------------------------- full disks (rule 7.4)
+
+
+async def fill_and_recover(store: SqliteStore, give_room: Callable[[], object]) -> None:
+    """Writes until nothing fits; then one after there is room again."""
+    big = ServiceStatus(failure_message="x" * 20_000)
+
+    async def fill() -> None:
+        for number in range(1_000):
+            record = replace(a_service(f"s{number:03}", minute=number), status=big)
+            await store.write(put(record), durable=number % 2 == 0)
+            acknowledged.append(record.id)
+
+    acknowledged: list[str] = []
+    with pytest.raises(ResourceExhausted, match=r"cannot save to .*runner\.db: .*free some space"):
+        await fill()
+    assert acknowledged
+    assert [service.id for service in store.services()] == acknowledged
+    more = replace(a_service("more"), status=big)
+    with pytest.raises(ResourceExhausted):
+        await store.write(lambda tx: tx.put(more), durable=True)
+    assert [service.id for service in store.services()] == acknowledged
+    give_room()
+    later = replace(a_service("later", minute=9_999), status=big)
+    made = await store.write(lambda tx: tx.put(later), durable=True)
+    assert made.status_version == store.revision
+    assert [service.id for service in store.services()] == [*acknowledged, made.id]
+
+
+async def test_a_full_database_refuses_writes_until_there_is_room(path: Path) -> None:
+    store = SqliteStore(path)
+    connection = store._writer._database.connection
+    await store.write(put(a_task()), durable=True)
+    connection.execute("PRAGMA max_page_count=200")
+    await fill_and_recover(store, lambda: connection.execute("PRAGMA max_page_count=100000"))
+    services = store.services()
+    await store.aclose()
+    store = SqliteStore(path)
+    assert store.services() == services
+    await store.aclose()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """Two MiB. Mounting it takes root."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.faults
+async def test_a_full_disk_refuses_writes_until_there_is_room(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 2**20)
+    store = SqliteStore(small_disk / "runner.db")
+    await fill_and_recover(store, ballast.unlink)
+    services = store.services()
+    await store.aclose()
+    store = SqliteStore(small_disk / "runner.db")
+    assert store.services() == services
+    await store.aclose()
+
+
+@pytest.mark.faults
+async def test_a_full_disk_is_named_at_the_start(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        ballast.write_bytes(b"x" * 2**22)
+    with pytest.raises(ResourceExhausted, match=r"runner\.db cannot be used: .*free some space"):
+        SqliteStore(small_disk / "runner.db")
+    ballast.unlink()
+    await SqliteStore(small_disk / "runner.db").aclose()
