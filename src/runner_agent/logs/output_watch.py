@@ -1,0 +1,134 @@
+"""A watch on one output file: publishes what the command writes there, while it runs (rule 5.3)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner_agent.kit.inotify import Inotify
+from runner_agent.logs.outputs import Assign, BadLine, Finding, Mark, OutputParser
+from runner_agent.model.ids import Reference
+from runner_agent.model.phases import RunRole
+
+_TURN = 65536
+"""Bytes read before others get their turn: 20 ms if all of it are the shortest of lines."""
+_QUIET = 0.2
+"""Seconds after which a last line without an end is taken for whole, for the time being."""
+_MEMORY = 64
+"""Bytes before the place we read up to, by which we know the file again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputNews:
+    """To be merged into the outputs: last write wins, "" unsets. `mark` is where to go on after a restart."""
+
+    outputs: Mapping[str, str]
+    bad_lines: tuple[BadLine, ...]
+    mark: Mark
+
+
+def output_name(role: RunRole, reference: Reference) -> str:
+    """What the name of a run's output file is; real scripts look at it."""
+    if role is RunRole.TASK:
+        return f"gitpod-task-{reference}.output"
+    return f"gitpod-service-{role.value}-{reference}.output"
+
+
+class OutputWatch:
+    """Calls `publish` with what was written, at most 250 ms after the writing."""
+
+    def __init__(
+        self, path: Path, inotify: Inotify, publish: Callable[[OutputNews], None], mark: Mark | None = None
+    ) -> None:
+        """Begin to watch at `mark`. The file need not exist yet."""
+        self._path = path
+        self._publish = publish
+        self._parser = OutputParser(mark)
+        self._position = self._parser.mark.offset
+        self._memory = b""
+        self._subscription = inotify.subscribe(path, self._changed)
+        # Not now: the caller cannot be called back before it holds this object.
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(0, self._changed)
+
+    async def look(self) -> None:
+        """Return once all that was written until now is published: before a phase is that may rest on it."""
+        await self._catch_up()
+        self._tell(self._parser.peek())
+
+    async def finish(self) -> None:
+        """The command has ended: watch no more, and return once the rest is published."""
+        self.close()
+        await self._catch_up()
+        self._tell(self._parser.finish())
+
+    def close(self) -> None:
+        """Watch no more; what was not published yet is for the next one to find."""
+        self._subscription.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _catch_up(self) -> None:
+        """Read up to the present end: a command that never rests does not hold this up."""
+        try:
+            end = self._path.stat().st_size
+        except OSError:
+            return
+        more = True
+        while more:
+            more = self._read() and self._position < end
+            await asyncio.sleep(0)
+
+    def _changed(self) -> None:
+        more = self._read()
+        if self._timer is not None:
+            self._timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._timer = (
+            loop.call_later(0, self._changed) if more else loop.call_later(_QUIET, self._look_at_rest)
+        )
+
+    def _look_at_rest(self) -> None:
+        self._timer = None
+        self._tell(self._parser.peek())
+
+    def _read(self) -> bool:
+        """Publish what is new in whole lines. True: this was a turn's worth, and there may be more."""
+        try:
+            fd = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError:
+            return False
+        try:
+            # The command may put anything there, in a folder of its own user: a link or a pipe is not read.
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                return False
+            if not self._knows(fd):
+                self._parser, self._position, self._memory = OutputParser(), 0, b""
+            data = os.pread(fd, _TURN, self._position)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
+        self._position += len(data)
+        self._memory = (self._memory + data)[-_MEMORY:]
+        self._tell(self._parser.feed(data))
+        return len(data) == _TURN
+
+    def _knows(self, fd: int) -> bool:
+        """Whether this is the file we read, longer at most. One that shrank or was replaced is read anew."""
+        if os.fstat(fd).st_size < self._position:
+            return False
+        return os.pread(fd, len(self._memory), self._position - len(self._memory)) == self._memory
+
+    def _tell(self, found: list[Finding]) -> None:
+        outputs: dict[str, str] = {}
+        for finding in found:
+            if isinstance(finding, Assign):
+                outputs[finding.key] = finding.value
+        bad = tuple(finding for finding in found if isinstance(finding, BadLine))
+        if outputs or bad:
+            self._publish(OutputNews(outputs, bad, self._parser.mark))
