@@ -1,0 +1,110 @@
+"""Automations files: bytes to what they say, or to everything that is wrong with them (rules 2.1 to 2.8).
+
+`read_automations` is a function of its arguments alone; `read_file` and `find_default` are all that touches
+the disk.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from runner_agent.control.automations_fields import Faults
+from runner_agent.control.documents import Malformed, Node, mark_at
+from runner_agent.control.file_errors import FileError, FileErrors
+from runner_agent.model.specs import AutomationsFile
+
+MAX_BYTES = 1024 * 1024
+"""Of a file. Real ones have a few kB."""
+
+DEFAULTS = (
+    ".ona/automations.yaml",
+    ".ona/automations.yml",
+    ".ona/automations.json",
+    ".gitpod/automations.yaml",
+    ".gitpod/automations.yml",
+)
+"""Rule 2.8, in this order."""
+
+
+def find_default(workspace: Path) -> Path | None:
+    """The first of the default files that is there. A dangling link or a directory counts: reading it tells
+    what is wrong.
+    """
+    return next((path for name in DEFAULTS if os.path.lexists(path := workspace / name)), None)
+
+
+def read_file(path: Path, *, known: Iterable[str] = (), strict: bool = False) -> AutomationsFile:
+    """The file at `path`; see `read_automations`. Raises FileErrors, also for what cannot be read at all."""
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _whole(name, "no such file; check the path") from None
+    except IsADirectoryError:
+        raise _whole(name, "is a directory; give the file in it") from None
+    except OSError as error:
+        raise _whole(name, f"cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a NUL in the path
+        raise _whole(name, f"cannot be read: {error}") from None
+    return read_automations(name, data, known=known, strict=strict)
+
+
+def read_automations(
+    name: str, data: bytes, *, known: Iterable[str] = (), strict: bool = False
+) -> AutomationsFile:
+    """What `data` says. Raises FileErrors with every fault in it, in the order of the file, and nothing else.
+
+    `name` is for messages; one that ends in `.json` makes it JSON. `known`: references of the environment
+    that tasks may depend on besides those of the file. `strict`: accept the triggers of the published
+    descriptor only.
+    """
+    _refuse_size(name, len(data))
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode(
+            "utf-8"
+        )  # the codec has taken a byte order mark off `object`
+        mark = mark_at(before, len(before))
+        message = f"not UTF-8 (byte 0x{error.object[error.start]:02X}); save the file as UTF-8"
+        raise FileErrors((FileError(name, mark.line, mark.column, "", message),)) from None
+    from runner_agent.control.automations_schema import Schema
+
+    faults = Faults(name)
+    try:
+        file = Schema(faults, strict=strict).file(_parse(name, text), known)
+    except Malformed as error:
+        raise FileErrors((FileError(name, error.mark.line, error.mark.column, "", error.message),)) from None
+    if errors := faults.sorted():
+        raise FileErrors(errors)
+    return file
+
+
+def _parse(name: str, text: str) -> Node | None:
+    """By its name, or, since standard input has none, by what it is."""
+    if name.endswith(".json") or (text.lstrip().startswith("{") and _is_json(text)):
+        from runner_agent.control.automations_json import read_json
+
+        return read_json(text)
+    from runner_agent.control.automations_yaml import read_yaml
+
+    return read_yaml(text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse_size(name: str, size: int) -> None:
+    if size > MAX_BYTES:
+        raise _whole(name, f"larger than {MAX_BYTES // 1024} KiB; move long scripts into files of their own")
+
+
+def _whole(name: str, message: str) -> FileErrors:
+    return FileErrors((FileError(name, 0, 0, "", message),))

@@ -1,0 +1,136 @@
+"""Firing an event: services first, then tasks, and the firing itself, in one transaction (rules 6.1, 6.2)."""
+
+from dataclasses import dataclass, replace
+
+from runner_agent.control.base import Caller, Control, NewId, derived_ids
+from runner_agent.control.executions import Begun, Circumstances, begin, definitions
+from runner_agent.core import wishes
+from runner_agent.model.errors import InvalidArgument, Violation
+from runner_agent.model.ids import BootMark, ExecutionId, FiringId, Reference, SessionId
+from runner_agent.model.phases import Trigger
+from runner_agent.model.records import Execution, Firing, Service
+from runner_agent.store.base import Reader, Transaction
+
+PER_BOOT = "boot"
+"""The key of an event that happens once per boot whoever fires it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A task that lists the event and could not be started, and why."""
+
+    reference: Reference
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A firing and the names of what it started. `repeated`: it is an earlier one, and nothing was started
+    now.
+    """
+
+    firing: Firing
+    services: tuple[Reference, ...]
+    tasks: tuple[Reference, ...]
+    skipped: tuple[Skipped, ...] = ()
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A firing drawn up, not yet written."""
+
+    firing: Firing
+    services: tuple[Service, ...]
+    begun: Begun
+
+    def put(self, tx: Transaction) -> Fired:
+        services = tuple(tx.put(service) for service in self.services)
+        return _Drawn(tx.put(self.firing), services, self.begun.put(tx)).told()
+
+    def told(self) -> Fired:
+        return Fired(
+            self.firing,
+            tuple(service.metadata.reference for service in self.services),
+            tuple(execution.reference for execution in self.begun.executions),
+            tuple(Skipped(task.metadata.reference, str(error)) for task, error in self.begun.refused),
+        )
+
+
+class TriggerControl(Control):
+    """Fires events."""
+
+    __slots__ = ()
+
+    async def fire(
+        self, event: Trigger, caller: Caller, *, once_key: str = "", dry_run: bool = False
+    ) -> Fired:
+        """Start what lists `event` (rules 6.1, 6.2). With `once_key` the same event and key fires once per
+        boot (rule 6.4); postMachineStart does so without (rule 6.3). What one task lacks does not keep the
+        others from starting.
+
+        `dry_run` tells what would be started. Raises InvalidArgument for `manual`.
+        """
+        if event is Trigger.MANUAL:
+            raise InvalidArgument(
+                Violation("event", "manual never fires by itself; start the task or service instead")
+            )
+        boot = BootMark(self.clock.boot_mark())
+        new_id = derived_ids(self.new_id())
+        key = PER_BOOT if event is Trigger.POST_MACHINE_START else once_key
+        firing = Firing(FiringId(new_id()), event, self.clock.wall(), boot, self.cause(caller), key)
+
+        def change(tx: Transaction) -> Fired:
+            if (earlier := _earlier(tx, firing)) is not None:
+                return _told_again(tx, earlier)
+            return _draw_up(tx, firing, caller, new_id).put(tx)
+
+        if not dry_run:
+            return await self.store.write(change, durable=True)
+        earlier = _earlier(self.store, firing)
+        if earlier is not None:
+            return _told_again(self.store, earlier)
+        return _draw_up(self.store, firing, caller, new_id).told()
+
+
+def _earlier(reader: Reader, firing: Firing) -> Firing | None:
+    if not firing.once_key:
+        return None
+    return reader.firing_once(boot=firing.boot, event=firing.event, once_key=firing.once_key)
+
+
+def _draw_up(reader: Reader, firing: Firing, caller: Caller, new_id: NewId) -> _Drawn:
+    cause = replace(firing.cause, by=f"trigger {firing.event.value}")
+    services = tuple(
+        wishes.start_service(service, SessionId(new_id()), cause)
+        for service in reader.services()
+        if firing.event in service.metadata.triggered_by and service.deletion is None
+    )
+    tasks = [
+        task
+        for task in reader.tasks()
+        if firing.event in task.metadata.triggered_by and task.deletion is None
+    ]
+    circumstances = Circumstances(cause, caller.subject, firing.event.value, firing.boot, firing.id)
+    begun = begin(tasks, definitions(reader), circumstances, new_id)
+    recorded = replace(
+        firing,
+        services=tuple(service.id for service in services),
+        executions=tuple(execution.id for execution in begun.executions),
+    )
+    return _Drawn(recorded, services, begun)
+
+
+def _told_again(reader: Reader, firing: Firing) -> Fired:
+    """What was deleted or pruned since has no name any more."""
+    services = [reader.get(Service, id_) for id_ in firing.services]
+    return Fired(
+        firing,
+        tuple(service.metadata.reference for service in services if service is not None),
+        tuple(execution.reference for execution in _executions(reader, firing.executions)),
+        repeated=True,
+    )
+
+
+def _executions(reader: Reader, ids: tuple[ExecutionId, ...]) -> list[Execution]:
+    return [found for id_ in ids if (found := reader.get(Execution, id_)) is not None]
