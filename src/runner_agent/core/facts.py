@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from runner_agent.model.ids import BootMark, Instant, RunId, SessionId
 from runner_agent.model.phases import RunRole
-from runner_agent.model.runs import Ending, Handle, Outputs, Survivor
+from runner_agent.model.runs import Ending, Handle, OutputMark, Outputs, Survivor
 from runner_agent.model.specs import Launch
 
 
@@ -111,9 +111,13 @@ class SurvivorsSeen:
 
 @dataclass(frozen=True, slots=True)
 class OutputSeen:
-    """Entries a run wrote to its output file; "" unsets (rule 5.3)."""
+    """Entries a run wrote to its output file; "" unsets (rule 5.3). `read`: they end there, in the file of
+    that run.
+    """
 
     entries: Outputs
+    run_id: RunId = RunId("")
+    read: OutputMark = OutputMark()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from runner_agent.core.execution import shown_steps
 from runner_agent.model.records import Execution, Firing, Record, Service, Step, Task
 
 
@@ -26,7 +27,7 @@ def status_half(record: Record) -> tuple[object, ...]:
         case Service():
             return (record.status,)
         case Execution():
-            steps = {step_id: progress.status for step_id, progress in record.steps.items()}
+            steps = {step_id: progress.status for step_id, progress in shown_steps(record).items()}
             return record.status, steps, record.started_at, record.completed_at
         case Task() | Step() | Firing():
             return ()

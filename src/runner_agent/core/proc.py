@@ -2,7 +2,9 @@
 contains some.
 """
 
-from runner_agent.core.facts import NeverStarted, Promised, RunEnded, RunFact, RunGone, Spawned
+from dataclasses import replace
+
+from runner_agent.core.facts import NeverStarted, OutputSeen, Promised, RunEnded, RunFact, RunGone, Spawned
 from runner_agent.model.errors import IllegalFact
 from runner_agent.model.runs import Ended, Gone, Idle, Live, Proc, Starting
 
@@ -16,8 +18,10 @@ def fold(proc: Proc, fact: RunFact) -> Proc:
             return Live(run_id, at, handle)
         case Starting(run_id=run_id), NeverStarted() if fact.run_id == run_id:
             return Idle()
-        case Live(run_id=run_id, handle=handle), RunEnded(at=at, ending=ending) if fact.run_id == run_id:
-            return Ended(run_id, at, handle, ending)
+        case Live(run_id=run_id, handle=handle, read=read), RunEnded(at=at, ending=ending) if (
+            fact.run_id == run_id
+        ):
+            return Ended(run_id, at, handle, ending, read)
         case ((Starting(run_id=run_id) | Live(run_id=run_id)), RunGone(at=at, ending=ending)) if (
             fact.run_id == run_id
         ):
@@ -37,6 +41,15 @@ def expects(proc: Proc, fact: RunFact) -> bool:
     except IllegalFact:
         return False
     return True
+
+
+def read_up_to(proc: Proc, fact: OutputSeen) -> Proc:
+    """The run whose output file it is remembers how far that was read; any other is as it was."""
+    match proc:
+        case (Live(run_id=run_id) | Ended(run_id=run_id)) as one if run_id == fact.run_id:
+            return replace(one, read=fact.read)
+        case _:
+            return proc
 
 
 def alive(proc: Proc) -> bool:

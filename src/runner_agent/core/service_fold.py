@@ -57,7 +57,9 @@ def fold(run: ServiceRun | None, fact: ServiceFact, timing: Timing) -> ServiceRu
         case SurvivorsSeen(survivors=survivors):
             return run if over(run) else replace(run, survivors=survivors)  # over: gone since they were seen
         case OutputSeen(entries=entries):
-            return replace(run, output=merged(run.output, entries))
+            output = merged(run.output, entries)
+            start, ready, stop = (proc.read_up_to(one, fact) for one in (run.start, run.ready, run.stop))
+            return replace(run, output=output, start=start, ready=ready, stop=stop)
         case Rebooted():
             return after_reboot(run)
         case _:

@@ -85,7 +85,7 @@ def fold(run: StepRun | None, fact: StepFact, boot: BootMark, reference: str) ->
         case SurvivorsSeen(survivors=survivors):
             return run if over(run) else replace(run, survivors=survivors)  # over: gone since they were seen
         case OutputSeen(entries=entries):
-            return replace(run, output=merged(run.output, entries))
+            return replace(run, output=merged(run.output, entries), proc=proc.read_up_to(run.proc, fact))
         case Rebooted():
             return _fold_reboot(run)
         case _:

@@ -41,6 +41,10 @@ class Key:
     kind: Kind
     id: str
 
+    def __hash__(self) -> int:
+        """By the id alone: ids are UUIDs, and hashing a member of an enum is a call into Python."""
+        return hash(self.id)
+
     def __str__(self) -> str:
         """As it stands in logs: `service/6f3c…`."""
         return f"{self.kind.value}/{self.id}"

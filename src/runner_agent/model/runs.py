@@ -66,12 +66,21 @@ class Starting:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputMark:
+    """How far an output file was read, at a boundary between statements: where to go on after a restart."""
+
+    offset: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """The command runs."""
 
     run_id: RunId
     at: Instant
     handle: Handle
+    read: OutputMark = OutputMark()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,7 @@ class Ended:
     at: Instant
     handle: Handle
     ending: Ending
+    read: OutputMark = OutputMark()
 
 
 @dataclass(frozen=True, slots=True)
