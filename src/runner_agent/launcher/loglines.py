@@ -1,0 +1,67 @@
+"""The agent's own lines in a run's log: each a line of its own, whatever the command left unfinished."""
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner_agent.launcher.procs import Proc
+
+MARK = "runner-agent: "
+_NAMED = 20
+
+
+def open_log(path: str, uid: int | None, gid: int | None) -> int:
+    """The log for appending, made if need be, readable for its owner only. Raises OSError.
+
+    It belongs to the user the command runs as, for scripts open /dev/stderr anew, by the rights of the file.
+    """
+    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600)
+    if uid is not None and gid is not None:
+        try:
+            os.fchown(log, uid, gid)
+        except OSError:
+            pass
+    return log
+
+
+def size(log: int) -> int:
+    """Bytes written so far."""
+    return os.lseek(log, 0, os.SEEK_END)
+
+
+def line(text: str) -> bytes:
+    """A text as a line of ours; b"" for none."""
+    return f"{MARK}{' '.join(text.splitlines())}\n".encode("utf-8", "replace") if text else b""
+
+
+def note(log: int, made: bytes) -> None:
+    """Add a line of ours. A full disk loses it: there is nobody to tell, and the run matters more."""
+    if made:
+        try:
+            os.write(log, made if _at_line_start(log) else b"\n" + made)
+        except OSError:
+            pass
+
+
+def _at_line_start(log: int) -> bool:
+    end = size(log)
+    if end == 0:
+        return True
+    file = os.open(f"/proc/self/fd/{log}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(file, 1, end - 1) == b"\n"
+    finally:
+        os.close(file)
+
+
+def named(procs: "Sequence[Proc]") -> str:
+    """`2 processes: 12 (node), 14 (sleep)`. Names only: arguments may hold secrets."""
+    shown = ", ".join(f"{proc.pid} ({_plain(proc.command)})" for proc in procs[:_NAMED])
+    more = f" and {len(procs) - _NAMED} more" if len(procs) > _NAMED else ""
+    return f"{len(procs)} process{'' if len(procs) == 1 else 'es'}: {shown}{more}"
+
+
+def _plain(command: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in command)

@@ -1,0 +1,258 @@
+"""How runs end, and that no death but its holder's costs a run its exit code (rules 3.5, 5.4, 7.2, 7.4)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner_agent.launcher import cgroup, procs, records, wire
+from tests.launcher.conftest import read_or_nothing
+from tests.launcher.rig import Client, Failed, Run, parsed, result, wait_dead
+from tests.support.escapes import ESCAPES, Escape, living
+from tests.support.processes import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.launcher.rig import Rig
+
+
+def test_an_exit_code_is_recorded_and_noted(shared: Rig) -> None:
+    run = shared.start("echo out; sleep 0.2; exit 3", note="start begins")
+    record = run.ended()
+    assert (record["how"], record["code"], record["run_id"]) == ("exited", 3, run.handle["run_id"])
+    run.wait_gone()
+    assert run.log == "runner-agent: start begins\nout\nrunner-agent: start exited with code 3 after 0.2 s\n"
+    assert record["log_size"] == len("runner-agent: start begins\nout\n")
+
+
+def test_a_signal_is_recorded_and_noted(shared: Rig) -> None:
+    run = shared.start("kill -USR1 $$")
+    record = run.ended()
+    assert (record["how"], record["signal"], record["core"], record["oom"]) == ("signaled", 10, False, False)
+    run.wait_gone()
+    assert run.notes[0].startswith("start was killed by SIGUSR1 after ")
+
+
+def test_a_note_stands_on_a_line_of_its_own(shared: Rig) -> None:
+    run = shared.start("printf unfinished", note="start begins")
+    run.wait_gone()
+    assert run.log.splitlines()[1:] == ["unfinished", run.log.splitlines()[-1]]
+    assert run.notes[-1].startswith("start exited with code 0")
+
+
+def test_sessions_append_to_one_log(shared: Rig, scratch: Path) -> None:
+    log = scratch / "log"
+    for number in range(3):
+        shared.start(f"printf {number}", log=str(log), note=f"session {number}").wait_gone()
+    lines = [line for line in log.read_text().splitlines() if "exited" not in line]
+    assert lines == [part for number in range(3) for part in (f"runner-agent: session {number}", str(number))]
+
+
+def test_every_byte_is_in_the_log(shared: Rig) -> None:
+    run = shared.start("exec 3>&1; for i in 1 2 3 4; do (yes $i | head -c 250000 >&3) & done; wait")
+    run.wait_gone()
+    assert sum(len(line) + 1 for line in run.written) == 1_000_000
+
+
+def test_orphans_are_reaped(shared: Rig) -> None:
+    """A command that never waits leaves no zombies of its grandchildren."""
+    run = shared.start("for i in {1..20}; do (sleep 0.01 &) ; done; echo on; exec sleep 3600")
+    wait_until(lambda: run.written, what="all were forked")
+    wait_until(lambda: [p.pid for p in procs.descendants(run.holder)] == [run.leader], what="only the leader")
+    run.signal(wire.KILL)
+    run.wait_gone()
+
+
+# --- deaths
+
+
+@pytest.mark.parametrize("escape", ESCAPES, ids=lambda escape: escape.name)
+def test_what_a_killed_holder_held_is_killed(escape: Escape, shared: Rig, scratch: Path) -> None:
+    pids = scratch / "pids"
+    run = shared.start(escape.script(pids), cwd=str(scratch), leftover_grace=60)
+    if not escape.leader_ends:
+        assert escape.noted(pids)
+    os.kill(run.holder, signal.SIGKILL)
+    wait_until(lambda: not living(pids), what="nothing of the run is left")
+    wait_until(lambda: procs.look(run.holder) is None, what="the holder is reaped")
+    if not escape.leader_ends:
+        assert records.read(str(run.folder), records.ENDED) is None
+    assert shared.client.call("ping") == {}
+
+
+def test_the_cgroup_of_a_killed_holder_goes(grouped: Rig) -> None:
+    run = grouped.start("(setsid sleep 3600 &); sleep 3600")
+    path = str(run.handle["cgroup"])
+    os.kill(run.holder, signal.SIGKILL)
+    wait_until(lambda: not Path(path).exists(), what="the cgroup is gone")
+    assert cgroup.members(path) == []
+
+
+def test_other_runs_survive_the_death_of_a_holder(shared: Rig) -> None:
+    other, run = shared.start("sleep 0.5; exit 5"), shared.start("(setsid sleep 3600 &); sleep 3600")
+    os.kill(run.holder, signal.SIGKILL)
+    assert other.ended()["code"] == 5
+    other.wait_gone()
+
+
+def test_blank_holders_can_be_killed(rig: Rig) -> None:
+    """Those that wait for an order."""
+    for _ in range(3):
+        for proc in procs.descendants(rig.launcher_pid):
+            if proc.command == "ra-holder":
+                procs.send(proc.pid, proc.start, signal.SIGKILL)
+                wait_dead(proc.pid)
+        assert rig.start("exit 4").ended()["code"] == 4
+
+
+def test_runs_outlive_the_launcher(rig: Rig) -> None:
+    """Exit code, log and leftovers are seen to by the holder, whoever else is dead (rule 7.2)."""
+    run = rig.start("read -t 3600 < <(sleep 3600); echo after; (sleep 3600 &); exit 6", leftover_grace=0.2)
+    rig.kill_launcher()
+    assert run.held
+    procs.send_all([p for p in procs.descendants(run.leader) if p.command == "sleep"], signal.SIGKILL)
+    assert run.ended()["code"] == 6
+    run.wait_gone()
+    assert run.written == ["after"]
+    rig.boot()
+    later = Client(rig.state, epoch=2)
+    assert later.call("find", run_id="run1", dir=str(run.folder)) == {"found": run.handle}
+    later.close()
+
+
+def test_a_launcher_without_its_nursery_leaves(rig: Rig) -> None:
+    run = rig.start("sleep 3600")
+    nursery = next(p for p in procs.descendants(rig.launcher_pid) if p.command == "ra-nursery")
+    procs.send(nursery.pid, nursery.start, signal.SIGKILL)
+    with pytest.raises(EOFError):
+        rig.client.receive()
+    assert run.held
+    rig.boot()
+    rig.close()
+    rig.client = Client(rig.state)
+    run.signal(wire.KILL)
+    run.wait_gone()
+    assert rig.start("exit 2").ended()["code"] == 2
+
+
+def test_a_start_lost_with_its_launcher_is_settled_by_the_folder(rig: Rig) -> None:
+    """SIGKILL at any moment of a start: found later or never to be, and nothing runs twice."""
+    for step in range(30):
+        order = rig.order("echo ran; exec sleep 3600")
+        rig.client.send("start", **order)
+        busy_until = time.perf_counter() + step * 0.0002
+        while time.perf_counter() < busy_until:
+            pass
+        rig.kill_launcher()
+        rig.close()
+        rig.boot()
+        rig.client = Client(rig.state)
+        found = rig.client.call("find", run_id=order["run_id"], dir=order["dir"])["found"]
+        folder = rig.state / str(order["run_id"])
+        if found is None:
+            with pytest.raises(Failed, match="void"):
+                rig.client.call("start", **order)
+            assert not (folder / "log").exists() or (folder / "log").read_bytes() == b""
+            continue
+        assert isinstance(found, dict)
+        again = rig.client.call("start", **order)
+        assert again["holder_pid"] == found["holder_pid"]
+        run = Run(folder, {"leader_pid": 0, **again})
+        run.signal(wire.KILL)
+        run.wait_gone()
+        assert run.written in ([], ["ran"])
+
+
+# --- full disks
+
+
+@pytest.fixture
+def small(scratch: Path) -> Iterator[Path]:
+    """A filesystem of 64 KiB."""
+    place = scratch / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """A file that takes all the room there is."""
+    filler = folder / "filler"
+    subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=1k"], check=False, capture_output=True)
+    return filler
+
+
+def test_a_full_disk_under_the_log_costs_output_and_nothing_else(shared: Rig, small: Path) -> None:
+    run = shared.start("yes | head -c 200000; exit 9", log=str(small / "log"))
+    assert run.ended()["code"] == 9
+    run.wait_gone()
+    assert (small / "log").stat().st_size == 65536
+
+
+def test_a_full_disk_under_the_records_delays_them(rig: Rig, small: Path) -> None:
+    """The exit code is kept until there is room."""
+    folder = small / "run"
+    folder.mkdir()
+    log = rig.state / "log"
+    run = Run(
+        folder, rig.client.call("start", **rig.order("sleep 0.3; exit 11", dir=str(folder), log=str(log)))
+    )
+    filler = fill(small)
+    wait_until(lambda: "exited with code 11" in log.read_text(), what="it ended")
+    assert run.held
+    assert records.read(str(folder), records.ENDED) is None
+    filler.unlink()
+    assert run.ended()["code"] == 11
+    run.wait_gone()
+
+
+def test_a_full_disk_refuses_new_runs(rig: Rig, small: Path) -> None:
+    folder = small / "run"
+    folder.mkdir()
+    filler = fill(small)
+    failed = rig.refused("true", dir=str(folder), log=str(rig.state / "log"))
+    assert failed.text == f"cannot write to the run's folder {folder}: no space left on device"
+    filler.unlink()
+    assert rig.start("exit 1").ended()["code"] == 1
+
+
+def test_a_folder_that_was_taken_away_keeps_no_holder(rig: Rig) -> None:
+    run = rig.start("sleep 0.2")
+    log = run.folder / "log"
+    assert log.exists()
+    for entry in run.folder.iterdir():
+        entry.unlink()
+    run.folder.rmdir()
+    run.wait_gone()
+
+
+# --- many
+
+
+def test_a_hundred_at_once(rig: Rig) -> None:
+    orders = [rig.order(f"echo {number}; exit {number}") for number in range(100)]
+    numbers = {rig.client.send("start", **order): order for order in orders}
+    runs: list[Run] = []
+    for _ in orders:
+        message = rig.client.receive()
+        order = numbers[message["id"]]  # type: ignore[index]
+        runs.append(Run(rig.state / str(order["run_id"]), result(message)))
+    for run in runs:
+        number = int(str(run.handle["run_id"]).removeprefix("run")) - 1
+        assert run.ended()["code"] == number
+        run.wait_gone()
+        assert run.written == [str(number)]
+    wait_until(lambda: rig.client.call("survey") == {"runs": []})
+    family = [
+        p for p in procs.descendants(rig.launcher_pid) if b"runner_agent.launcher" in read_or_nothing(p.pid)
+    ]
+    assert len(family) <= 4, "a nursery and its blanks"
+    assert parsed(runs[0], "ended")["v"] == 1
