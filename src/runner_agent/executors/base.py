@@ -1,0 +1,101 @@
+"""The executor protocol: how the reconciler has commands run and learns how they ended.
+
+A run has two endings: its command ended (`wait_ended`), and nothing of it is left (`wait_empty`). Waiting
+changes nothing and may be
+cancelled and begun again at any time, also by the next daemon: handles are plain data. Signals are harmless
+twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runner_agent.model.ids import Reference, RunId
+from runner_agent.model.phases import RunRole
+from runner_agent.model.runs import Ending, Handle, Survivor
+from runner_agent.model.specs import RunsOn
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """All an executor needs to start one run.
+
+    `env` comes on top of the base environment of the user the command runs as (rule 5.2). `log` is the file
+    that stdout and
+    stderr go to, appended; `output` the file named by GITPOD_OUTPUT, whose folder exists. `note` opens the
+    run in its log.
+    """
+
+    run_id: RunId
+    role: RunRole
+    reference: Reference
+    script: str
+    runs_on: RunsOn
+    env: Mapping[str, str]
+    log: Path
+    output: Path
+    note: str = ""
+
+
+class Executor(Protocol):
+    """Seven questions and three signals; one conformance suite over every implementation."""
+
+    @property
+    def name(self) -> str:
+        """What handles carry in `executor`."""
+        ...
+
+    async def prepare(self, request: RunRequest) -> None:
+        """Do what is slow (pull an image). May be cancelled. Raises CannotStart."""
+        ...
+
+    async def start(self, request: RunRequest) -> Handle:
+        """Start the command; quick. The same run_id twice gives the same handle. Raises CannotStart, leaving
+        nothing behind.
+        """
+        ...
+
+    async def wait_ended(self, handle: Handle) -> Ending:
+        """Return when the command itself has ended."""
+        ...
+
+    async def wait_empty(self, handle: Handle) -> None:
+        """Return when no process of the run is left. Never before `wait_ended` could return."""
+        ...
+
+    async def terminate(self, handle: Handle) -> None:
+        """SIGTERM to the command's whole process group; nothing if it is gone."""
+        ...
+
+    async def kill(self, handle: Handle) -> None:
+        """SIGKILL to every process of the run, however it was spawned; nothing if it is gone."""
+        ...
+
+    async def linger(self, handle: Handle, *, on: bool) -> None:
+        """While on, what the command leaves behind when it ends is left alone until `kill` or off (rule
+        3.8).
+        """
+        ...
+
+    async def survivors(self, handle: Handle) -> tuple[Survivor, ...]:
+        """The processes of the run that exist now."""
+        ...
+
+    async def find(self, run_id: RunId) -> Handle | None:
+        """The run's handle, or None, and then no start request for it that is still under way can ever
+        succeed.
+        """
+        ...
+
+    async def survey(self) -> tuple[Handle, ...]:
+        """Every run that is not gone, whoever started it."""
+        ...
+
+    async def clean(self, run_id: RunId) -> None:
+        """Forget a run that is gone: remove its records (not its log)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of connections. Runs go on."""
+        ...
