@@ -1,0 +1,177 @@
+"""What runs leave behind for people and for `core`: log lines and outputs, found by the run they belong
+to.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner_agent.kit.bell import Bell
+from runner_agent.kit.inotify import Inotify
+from runner_agent.logs.cap import LogCap
+from runner_agent.logs.files import LogFiles, append_note
+from runner_agent.logs.last import last_line
+from runner_agent.logs.output_watch import OutputNews, OutputWatch, output_name
+from runner_agent.logs.outputs import Mark
+from runner_agent.model.errors import RunnerError
+from runner_agent.model.ids import ExecutionId, Reference, RunId, ServiceId, StepId
+from runner_agent.model.phases import RunRole
+from runner_agent.model.records import Key, Kind
+from runner_agent.model.runs import OutputMark, Outputs
+
+PAUSE = 1.0
+"""Seconds before outputs that could not be published are published again."""
+
+Publish = Callable[[Outputs, OutputMark], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The user that runs write their output files as."""
+
+    uid: int
+    gid: int
+
+
+class Evidence:
+    """Logs and output files. `outputs` is a folder that the runs' user can pass through; `owner` None is our
+    own user.
+    """
+
+    def __init__(
+        self, logs: LogFiles, cap: LogCap, outputs: Path, inotify: Inotify, owner: Owner | None = None
+    ) -> None:
+        self._logs, self._cap, self._outputs, self._inotify, self._owner = logs, cap, outputs, inotify, owner
+
+    def log(self, key: Key, role: RunRole) -> Path:
+        """The log that the role's output is appended to."""
+        if key.kind is Kind.SERVICE:
+            return self._logs.service(ServiceId(key.id), role)
+        return self._logs.run(StepId(key.id))
+
+    def prepare(self, key: Key, role: RunRole, run_id: RunId, reference: Reference) -> tuple[Path, Path]:
+        """The log and the output file of a run that is about to start; both exist. Raises OSError."""
+        log = self.log(key, role)
+        self._logs.prepare(log)
+        folder = self._outputs / run_id
+        folder.mkdir(mode=0o700, exist_ok=True)
+        output = folder / output_name(role, reference)
+        output.touch(mode=0o600)
+        if self._owner is not None:
+            for path in (folder, output):
+                os.chown(path, self._owner.uid, self._owner.gid)
+        return log, output
+
+    def note(self, key: Key, role: RunRole, text: str) -> None:
+        """A line of the agent's own in the log. What cannot be written costs nothing but the line."""
+        log = self.log(key, role)
+        with suppress(OSError):
+            self._logs.prepare(log)
+        append_note(log, text)
+
+    def last_line(self, key: Key, role: RunRole) -> str:
+        """The last line the command wrote, "" if none; the agent's own lines do not count."""
+        return last_line(self.log(key, role))
+
+    @asynccontextmanager
+    async def following(
+        self, key: Key, role: RunRole, run_id: RunId, reference: Reference, publish: Publish, read: OutputMark
+    ) -> AsyncGenerator["Reading", None]:
+        """Publish what a run writes to its output file, and keep its log below the cap, until it is over."""
+        path, log = self._outputs / run_id / output_name(role, reference), self.log(key, role)
+        reading = Reading(path, self._inotify, publish, lambda text: self.note(key, role, text), read)
+        self._cap.watch(log)
+        pump = asyncio.get_running_loop().create_task(reading.pump(), name=f"outputs of {run_id}")
+        try:
+            yield reading
+        finally:
+            reading.close()
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+            self._cap.unwatch(log)
+
+    def clean(self, run_id: RunId) -> None:
+        """Delete the output file of a run that is gone, and with it the last trace of the run."""
+        shutil.rmtree(self._outputs / run_id, ignore_errors=True)
+
+    def traces(self) -> list[RunId]:
+        """Runs that were prepared and not cleaned, by this agent or one before."""
+        with suppress(FileNotFoundError):
+            return [RunId(folder.name) for folder in self._outputs.iterdir()]
+        return []
+
+    def forget(self, key: Key) -> None:
+        """Delete the logs of an object that is gone."""
+        match key.kind:
+            case Kind.SERVICE:
+                self._logs.forget_service(ServiceId(key.id))
+            case Kind.STEP:
+                self._logs.forget_run(StepId(key.id))
+            case Kind.EXECUTION:
+                self._logs.forget_execution(ExecutionId(key.id))
+            case Kind.TASK | Kind.FIRING:
+                pass
+
+
+class Reading:
+    """One output file being read: entries gather here, and go out in the order written."""
+
+    def __init__(
+        self, path: Path, inotify: Inotify, publish: Publish, note: Callable[[str], None], read: OutputMark
+    ) -> None:
+        self._publish, self._note = publish, note
+        self._gathered: dict[str, str] = {}
+        self._bell = Bell()
+        self._going_out = asyncio.Lock()
+        self._read = self._read_and_told = read
+        self._watch = OutputWatch(path, inotify, self._gather, Mark(read.offset, read.line))
+
+    async def pump(self) -> None:
+        """Publish as entries come, until cancelled. What cannot be published now, is later."""
+        ear = self._bell.listen()
+        while True:
+            await ear.wait()
+            try:
+                await self._flush()
+            except RunnerError:
+                await asyncio.sleep(PAUSE)
+                self._bell.ring()
+
+    async def complete(self) -> None:
+        """Return when all that was written until now is published: before the phase it belongs to (rule
+        5.3).
+        """
+        await self._watch.look()
+        await self._flush()
+
+    async def finish(self) -> None:
+        """The same, once nobody can write to it any more: an unfinished statement is a bad line now."""
+        await self._watch.finish()
+        await self._flush()
+
+    def close(self) -> None:
+        """Read no more."""
+        self._watch.close()
+
+    def _gather(self, news: OutputNews) -> None:
+        for bad in news.bad_lines:
+            self._note(f"GITPOD_OUTPUT line {bad.line} is skipped: {bad.reason}")
+        self._gathered |= news.outputs
+        self._read = OutputMark(news.mark.offset, news.mark.line)
+        self._bell.ring()
+
+    async def _flush(self) -> None:
+        async with self._going_out:
+            while self._gathered or self._read != self._read_and_told:
+                entries, self._gathered = self._gathered, {}
+                read = self._read
+                try:
+                    await self._publish(entries, read)
+                    self._read_and_told = read
+                except RunnerError:
+                    self._gathered = entries | self._gathered
+                    raise

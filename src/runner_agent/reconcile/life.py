@@ -1,0 +1,176 @@
+"""One run from promise to nothing left: it starts what was promised or finds what became of it, waits,
+and writes down what it saw. It decides nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Generic, TypeVar
+
+from anyio import CancelScope
+
+from runner_agent.core.facts import (
+    NeverStarted,
+    OutputSeen,
+    RunEnded,
+    RunGone,
+    ServiceFact,
+    Spawned,
+)
+from runner_agent.executors.base import Executor
+from runner_agent.model.errors import CannotStart
+from runner_agent.model.ids import Instant, RunId
+from runner_agent.model.phases import RunRole
+from runner_agent.model.records import Key
+from runner_agent.model.runs import (
+    Ended,
+    Ending,
+    Handle,
+    Live,
+    NotStarted,
+    OutputMark,
+    Outputs,
+    Starting,
+)
+from runner_agent.reconcile.machines import Machine, R
+from runner_agent.reconcile.means import Means
+
+SETTLE = 0.005
+"""Seconds in which an ended command's run is mostly empty too, so that one note tells both."""
+
+FIRST_WORD = 0.05
+"""Seconds an adopted run has to tell that it ended while nobody followed it; it then tells at once."""
+
+T = TypeVar("T")
+
+
+class Life(Generic[R]):
+    """One run's life: what can be known of it, each written down as soon as it is."""
+
+    def __init__(self, means: Means, machine: Machine[R], record: R, role: RunRole, run_id: RunId) -> None:
+        self._machine: Machine[R] = machine
+        self._means = means
+        self._reference = machine.reference(record)
+        self.key: Key = record.key
+        self.role, self.run_id = role, run_id
+        self.task: asyncio.Task[None] | None = None
+        self.known = asyncio.Event()
+        self._tell: Callable[[Key], None] = _nobody
+        self._preparing = CancelScope()
+
+    async def run(self, proc: Starting | Live | Ended, *, fresh: bool, tell: Callable[[Key], None]) -> None:
+        """To the end. `tell` whose record it is once it is known what became of a run that is not `fresh`."""
+        if fresh:
+            self.known.set()
+        self._tell = tell
+        match proc:
+            case Starting():
+                handle = await (self._start() if fresh else self._find())
+                if handle is not None:
+                    await self._follow(handle, None, OutputMark())
+            case Live(handle=handle, read=read):
+                await self._follow(handle, None, read)
+            case Ended(handle=handle, ending=ending, read=read):
+                await self._follow(handle, ending, read)
+        self._is_known()
+
+    def give_up(self) -> None:
+        """Nobody wants it started any more. What was only being prepared is not started."""
+        self._preparing.cancel()
+
+    async def _start(self) -> Handle | None:
+        """Keep the promise. A run that cannot be started has ended, with the reason in its log too (rule
+        5.7).
+        """
+        record = self._means.store.get(self._machine.kind, self.key.id)
+        if record is None:
+            return None
+        try:
+            request = self._means.requests.build(self._machine, record, self.role, self.run_id)
+            executor = self._means.executors.placed(request.runs_on)
+            with self._preparing:
+                await executor.prepare(request)
+            if self._preparing.cancel_called:
+                await self._note(NeverStarted(self.role, self.run_id))
+                await self._clean(executor)
+                return None
+            handle = await executor.start(request)
+        except CannotStart as error:
+            self._means.evidence.note(self.key, self.role, f"{self.role.value} could not be started: {error}")
+            await self._note(RunGone(self.role, self.run_id, self._now(), NotStarted(str(error))))
+            await self._clean(*self._means.executors.all())
+            return None
+        await self._note(Spawned(self.role, self.run_id, self._now(), handle))
+        return handle
+
+    async def _find(self) -> Handle | None:
+        """What became of a promise made before this life began: it was kept, or it never can be (rule
+        7.2).
+        """
+        for executor in self._means.executors.all():
+            handle = await executor.find(self.run_id)
+            if handle is not None:
+                await self._note(Spawned(self.role, self.run_id, self._now(), handle))
+                return handle
+        await self._note(NeverStarted(self.role, self.run_id))
+        await self._clean(*self._means.executors.all())
+        return None
+
+    async def _follow(self, handle: Handle, ending: Ending | None, read: OutputMark) -> None:
+        executor = self._means.executors.holding(handle)
+        evidence = self._means.evidence
+        reference = self._reference
+        async with evidence.following(
+            self.key, self.role, self.run_id, reference, self._on_output, read
+        ) as outputs:
+            if ending is None:
+                ending = await self._in_time(executor.wait_ended(handle))
+                if not await self._empty_soon(executor, handle):
+                    await outputs.complete()
+                    await self._note(RunEnded(self.role, self.run_id, self._now(), ending))
+            await self._in_time(executor.wait_empty(handle))
+            await outputs.finish()
+            last_line = evidence.last_line(self.key, self.role)
+            await self._note(RunGone(self.role, self.run_id, self._now(), ending, last_line))
+        await self._clean(executor)
+
+    async def _clean(self, *executors: Executor) -> None:
+        """Over and written down. By its output file, which goes last, others see what is left to do."""
+        for executor in executors:
+            await executor.clean(self.run_id)
+        self._means.evidence.clean(self.run_id)
+
+    async def _in_time(self, wait: Coroutine[object, object, T]) -> T:
+        """Wait, however long; a run that has not told its end by then is known to go on."""
+        if self.known.is_set():
+            return await wait
+        first_word = asyncio.get_running_loop().call_later(FIRST_WORD, self._is_known)
+        try:
+            return await wait
+        finally:
+            first_word.cancel()
+
+    def _is_known(self) -> None:
+        if not self.known.is_set():
+            self.known.set()
+            self._tell(self.key)
+
+    async def _empty_soon(self, executor: Executor, handle: Handle) -> bool:
+        try:
+            async with asyncio.timeout(SETTLE):
+                await executor.wait_empty(handle)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _on_output(self, entries: Outputs, read: OutputMark) -> None:
+        await self._note(OutputSeen(entries, self.run_id, read))
+
+    async def _note(self, fact: ServiceFact) -> None:
+        await self._means.notes.write(self._machine, self.key, fact)
+
+    def _now(self) -> Instant:
+        return Instant(self._means.clock.now())
+
+
+def _nobody(_: Key) -> None:
+    """Nobody needs to be told."""
