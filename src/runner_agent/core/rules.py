@@ -344,6 +344,9 @@ RULES: v.Table = {
         fields=(v.Field("agent", of="runner_agent.v1.Agent", required=True, presence=True),)
     ),
     "runner_agent.v1.Agent": v.Message(fields=(v.Field("environment_id", rules=(v.uuid(),)),)),
+    "runner_agent.v1.SetAutomationsFileRequest": v.Message(
+        fields=(v.Field("path", rules=(v.min_len(1), v.max_len(4096))),)
+    ),
     "runner_agent.v1.FireTriggerRequest": v.Message(
         fields=(
             v.Field(
@@ -409,4 +412,32 @@ RULES: v.Table = {
         fields=(v.Field("services", of="runner_agent.v1.LiveStatus", shape=v.Shape.LIST),)
     ),
     "runner_agent.v1.LiveStatus": v.Message(fields=(v.Field("service_id", rules=(v.uuid(),)),)),
+    "runner_agent.v1.ExplainAutomationRequest": v.Message(
+        fields=(
+            v.Field("reference", rules=(v.min_len(1),), presence=True),
+            v.Field("id", rules=(v.uuid(),), presence=True),
+        ),
+        oneofs=(("subject", ("reference", "id")),),
+    ),
+    "runner_agent.v1.ExplainAutomationResponse": v.Message(
+        fields=(
+            v.Field("id", rules=(v.uuid(),)),
+            v.Field("execution_id", rules=(v.or_empty(v.uuid()),)),
+            v.Field("steps", of="runner_agent.v1.ExplainAutomationResponse.Step", shape=v.Shape.LIST),
+        )
+    ),
+    "runner_agent.v1.ExplainAutomationResponse.Step": v.Message(fields=(v.Field("id", rules=(v.uuid(),)),)),
+    "runner_agent.v1.ListTimelineRequest": v.Message(
+        fields=(
+            v.Field("pagination", of="gitpod.v1.PaginationRequest", presence=True),
+            v.Field("filter", of="runner_agent.v1.ListTimelineRequest.Filter", presence=True),
+        )
+    ),
+    "runner_agent.v1.ListTimelineRequest.Filter": v.Message(
+        fields=(v.Field("id", rules=(v.or_empty(v.uuid()),)),)
+    ),
+    "runner_agent.v1.ListTimelineResponse": v.Message(
+        fields=(v.Field("entries", of="runner_agent.v1.TimelineEntry", shape=v.Shape.LIST),)
+    ),
+    "runner_agent.v1.TimelineEntry": v.Message(fields=(v.Field("id", rules=(v.uuid(),)),)),
 }

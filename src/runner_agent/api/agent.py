@@ -1,0 +1,138 @@
+"""Handlers of what is ours: the agent itself, triggers, plans, and what goes on in services."""
+
+from base64 import urlsafe_b64encode
+
+from runner_agent.api.backend import Backend
+from runner_agent.api.rpc import Call
+from runner_agent.api.wire_in import Request, object_id, page
+from runner_agent.api.wire_out import Tree, timestamp
+from runner_agent.control.base import find_task
+from runner_agent.control.queries import DefinitionFilter, list_services, preview_plan
+from runner_agent.model.ids import PlanStepId
+from runner_agent.model.phases import Trigger
+from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
+from runner_agent.model.records import Execution, Firing, Service
+from runner_agent.store.base import Position
+from runner_agent.store.base import timestamp as text_of
+
+FIRINGS_SHOWN = 1000
+"""How far back ListFirings goes."""
+
+
+async def get_agent(backend: Backend, _request: Request, _: Call) -> Tree:
+    """Version, addresses, directories and the state of the automations file."""
+    info = backend.info()
+    return {
+        "agent": {
+            "version": info.version,
+            "pid": info.pid,
+            "environment_id": backend.outward.environment_id,
+            "addresses": list(info.addresses),
+            "state_dir": info.state_dir,
+            "workspace": info.workspace,
+            "started_at": timestamp(info.started_at),
+            "automations": {
+                "path": info.automations.path,
+                "applied_at": timestamp(info.automations.applied_at),
+                "error": info.automations.error,
+            },
+        }
+    }
+
+
+async def set_automations_file(backend: Backend, request: Request, _: Call) -> Tree:
+    """Rule 2.9. Raises InvalidArgument for a file with errors, naming all; then the old one stays."""
+    await backend.set_automations_file(request.path)
+    return {}
+
+
+async def fire_trigger(backend: Backend, request: Request, call: Call) -> Tree:
+    """Rules 6.1 to 6.4."""
+    fired = await backend.commands.triggers.fire(
+        Trigger(request.event),
+        backend.caller(call.caller),
+        once_key=request.once_key,
+        dry_run=request.dry_run,
+    )
+    told = _firing(backend, fired.firing)
+    if request.dry_run and not fired.repeated:
+        told |= {"id": "", "executions": [{"reference": reference} for reference in fired.tasks]}
+    skipped = [{"reference": one.reference, "reason": one.reason} for one in fired.skipped]
+    return {"firing": told, "repeated_key": fired.repeated, "skipped": skipped}
+
+
+async def list_firings(backend: Backend, request: Request, _: Call) -> Tree:
+    """Newest first."""
+    wanted = page(request)
+    after = wanted.after()
+    found = [
+        firing
+        for firing in backend.store.firings(limit=FIRINGS_SHOWN)
+        if after is None or _position(firing) < after
+    ]
+    shown = found[: wanted.limit]
+    more = len(found) > len(shown)
+    token = urlsafe_b64encode(" ".join(_position(shown[-1])).encode()).decode() if more else ""
+    return {
+        "pagination": {"next_token": token},
+        "firings": [_firing(backend, firing) for firing in shown],
+    }
+
+
+async def plan_task(backend: Backend, request: Request, _: Call) -> Tree:
+    """What a start would run (rule 4.2). Writes nothing."""
+    reference = request.reference or find_task(backend.store, object_id(request)).metadata.reference
+    plan = preview_plan(backend.store, reference, backend.new_id())
+    labels: dict[PlanStepId, str] = {step.id: step.label for step in plan.steps()}
+    groups = [{"steps": [_plan_step(step, labels) for step in group.steps]} for group in plan.groups]
+    return {"groups": groups}
+
+
+async def list_live_status(backend: Backend, request: Request, _: Call) -> Tree:
+    """Of all services, oldest first."""
+    found = list_services(backend.store, DefinitionFilter(), page(request))
+    return {
+        "pagination": {"next_token": found.next_token},
+        "services": [
+            {
+                "service_id": service.id,
+                "reference": service.metadata.reference,
+                "phase_since": timestamp(service.phase_since),
+                "ready_attempts": 0 if service.run is None else service.run.attempts,
+            }
+            for service in found.items
+        ],
+    }
+
+
+def _position(firing: Firing) -> Position:
+    return text_of(firing.at), firing.id
+
+
+def _firing(backend: Backend, firing: Firing) -> Tree:
+    """What has been deleted or pruned since keeps its id and has no name."""
+    services = [(id_, backend.store.get(Service, id_)) for id_ in firing.services]
+    executions = [(id_, backend.store.get(Execution, id_)) for id_ in firing.executions]
+    return {
+        "id": firing.id,
+        "event": firing.event.value,
+        "once_key": firing.once_key,
+        "fired_at": timestamp(firing.at),
+        "fired_by": firing.cause.by,
+        "services": [
+            {"id": id_, "reference": found.metadata.reference if found else ""} for id_, found in services
+        ],
+        "executions": [
+            {"id": id_, "reference": found.reference, "task_id": found.task_id} if found else {"id": id_}
+            for id_, found in executions
+        ],
+    }
+
+
+def _plan_step(step: PlanStep, labels: dict[PlanStepId, str]) -> Tree:
+    tree: Tree = {"reference": step.label, "depends_on": [labels[id_] for id_ in step.depends_on]}
+    match step.work:
+        case TaskWork(task_id):
+            return tree | {"task_id": task_id}
+        case ServiceWork(service_id):
+            return tree | {"service_id": service_id}

@@ -1,0 +1,187 @@
+"""Why an execution or a task is where it is, step by step; services have a module of their own."""
+
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+from runner_agent.core.endings import still_there
+from runner_agent.core.execution import World, shown_steps
+from runner_agent.core.explain_service import by_signal, explain_service, untriggered
+from runner_agent.core.explanation import (
+    Explanation,
+    Present,
+    RunSeen,
+    StepSeen,
+    how_it_ended,
+    run_seen,
+    whole,
+    with_pid,
+)
+from runner_agent.model.ids import ExecutionId, PlanStepId, Reference
+from runner_agent.model.phases import ExecutionPhase, RunRole
+from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
+from runner_agent.model.records import Execution, Service, Step, StepProgress, Task
+from runner_agent.model.runs import Down, Ended, Gone, Idle, Live, Starting
+
+__all__ = ["explain_execution", "explain_service", "explain_task"]
+
+SUCCEEDED, FAILED = ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED
+
+
+def explain_task(task: Task) -> Explanation:
+    """A task that has no executions. Of others, the latest execution is what there is to explain."""
+    answer = f"it has never been started by itself: {untriggered(task.metadata.triggered_by)}"
+    dying = () if task.deletion is None else (_dying(task),)
+    return Explanation(answer, dying)
+
+
+def _dying(task: Task) -> str:
+    by = task.deletion.cause.by if task.deletion is not None else "nobody"
+    return f"it is being deleted, asked for by {by}"
+
+
+def explain_execution(execution: Execution, world: World, at: Present) -> Explanation:
+    """The execution as it is now; of `world` only what its unfinished steps hang on is needed."""
+    shown = shown_steps(execution)
+    steps = tuple(_step(execution, step, shown, world, at) for step in execution.plan.steps())
+    open_ = tuple(step for step in steps if step.phase is not None and not step.phase.terminal)
+    waits_for = () if execution.status.phase.terminal else tuple(step.label for step in open_)
+    return Explanation(
+        answer=_answer(execution, open_),
+        reasons=tuple(_reasons(execution, open_)),
+        waits_for=waits_for,
+        steps=steps,
+    )
+
+
+def _answer(execution: Execution, open_: tuple[StepSeen, ...]) -> str:
+    status = execution.status
+    names = ", ".join(f'"{step.label}"' for step in open_)
+    match status.phase:
+        case ExecutionPhase.SUCCEEDED:
+            count = len(execution.plan.steps())
+            return "its step exited with code 0" if count == 1 else f"all {count} steps succeeded"
+        case ExecutionPhase.FAILED:
+            return status.failure_message or "a step failed"
+        case ExecutionPhase.STOPPED:
+            return f"it was stopped, as asked by {execution.cause.by}"
+        case ExecutionPhase.PENDING | ExecutionPhase.RUNNING:
+            if execution.desired_phase is ExecutionPhase.STOPPED:
+                return (
+                    f"its stop was asked for by {execution.cause.by}; waiting for {names or 'its end'} to end"
+                )
+            if not open_:
+                return "its first step is about to begin"
+            if len(open_) == 1:
+                return f"waiting for step {names}: {open_[0].text}"
+            return f"waiting for steps {names}"
+        case _:
+            assert_never(status.phase)
+
+
+def _reasons(execution: Execution, open_: tuple[StepSeen, ...]) -> Iterator[str]:
+    if len(open_) > 1:
+        for step in open_:
+            yield f'step "{step.label}": {step.text}'
+    if not execution.status.phase.terminal and _stumbling(execution) is not None:
+        yield f'step "{_stumbling(execution)}" did not succeed, so no further steps begin'
+
+
+def _stumbling(execution: Execution) -> Reference | None:
+    """The first step that ended other than well."""
+    for step in execution.plan.steps():
+        one = execution.steps.get(step.id)
+        if one is not None and one.status.phase.terminal and one.status.phase is not SUCCEEDED:
+            return step.label
+    return None
+
+
+# --- steps
+
+
+def _step(
+    execution: Execution,
+    step: PlanStep,
+    shown: Mapping[PlanStepId, StepProgress],
+    world: World,
+    at: Present,
+) -> StepSeen:
+    progress = shown.get(step.id)
+    record = world.steps.get(step.work.step) if isinstance(step.work, TaskWork) else None
+    shared = _others(execution.id, record)
+    if progress is None:
+        text, waits_for = _not_begun(execution, step, shown)
+        return StepSeen(step.id, step.label, None, text, waits_for, shared)
+    status = progress.status
+    if status.phase.terminal:
+        text = status.failure_message or status.phase.value.lower()
+        return StepSeen(step.id, step.label, status.phase, text, (), shared, _runs(record, at))
+    match step.work:
+        case TaskWork():
+            text = _running(record, at)
+            return StepSeen(step.id, step.label, status.phase, text, (), shared, _runs(record, at))
+        case ServiceWork(service_id=service_id):
+            text = _awaited(world.services.get(service_id), step.label, at)
+            return StepSeen(step.id, step.label, status.phase, text, (step.label,))
+        case _:
+            assert_never(step.work)
+
+
+def _others(me: ExecutionId, record: Step | None) -> tuple[ExecutionId, ...]:
+    return tuple(member for member in record.members if member != me) if record is not None else ()
+
+
+def _not_begun(
+    execution: Execution, step: PlanStep, shown: Mapping[PlanStepId, StepProgress]
+) -> tuple[str, tuple[Reference, ...]]:
+    if execution.status.phase.terminal:
+        stumbling = _stumbling(execution)
+        return f'never began, since "{stumbling}" did not succeed' if stumbling else "never began", ()
+    if step.id in execution.steps:
+        return "about to begin", ()
+    done = {id_ for id_, one in shown.items() if one.status.phase is SUCCEEDED}
+    waits_for = tuple(
+        one.label for one in execution.plan.steps() if one.id in step.depends_on and one.id not in done
+    )
+    if not waits_for:
+        first = next(
+            (group for group in execution.plan.groups if any(s.id not in done for s in group.steps)), None
+        )
+        before = first.steps if first is not None and step not in first.steps else ()
+        waits_for = tuple(one.label for one in before if one.id not in done)
+    if not waits_for:
+        return "about to begin", ()
+    return f"waits for {', '.join(waits_for)}", waits_for
+
+
+def _runs(record: Step | None, at: Present) -> tuple[RunSeen, ...]:
+    if record is None or record.run is None:
+        return ()
+    return run_seen(RunRole.TASK, record.run.proc, record.run.boot, at)
+
+
+def _running(record: Step | None, at: Present) -> str:
+    run = record.run if record is not None else None
+    if run is None:
+        return "about to begin"
+    if survivors := still_there(run.survivors):
+        return survivors
+    if isinstance(run.course, Down) and not run.course.too_late and isinstance(run.proc, Live):
+        told, _ = by_signal(run.proc, run.course, run.kills, at.timing.task_stop_grace, at)
+        return f"being stopped: {told}"
+    match run.proc:
+        case Idle() | Starting():
+            return "about to begin"
+        case Live(at=since, handle=handle):
+            return f"runs for {whole(at.now - since)}{with_pid(handle)}"
+        case Ended(ending=ending):
+            return f"{how_it_ended('it', ending)}; what it left behind is being ended"
+        case Gone(ending=ending):
+            return how_it_ended("it", ending)
+        case _:
+            assert_never(run.proc)
+
+
+def _awaited(service: Service | None, label: Reference, at: Present) -> str:
+    if service is None:
+        return f'service "{label}" is gone'
+    return f'service "{label}" is {service.status.phase.value}: {explain_service(service, at).answer}'
