@@ -1,0 +1,93 @@
+"""The agent that `up` runs: in a session of its own, so that Ctrl-C reaches only `up`, and bound to it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner_agent.cli.exits import FAILED, Quit
+from runner_agent.client.addresses import read_agent_file
+
+PORTS = range(7780, 7800)
+READY_WITHIN = 60.0
+"""Seconds. The agent is ready within a quarter of one, unless it has thousands of runs to adopt."""
+LOOK_EVERY = 0.02
+
+
+class AgentProcess:
+    """`runner-agent serve`. What it says goes to a file without a name, so that no reader can hold it up."""
+
+    def __init__(self, arguments: Sequence[str], state_dir: Path) -> None:
+        """Starts it."""
+        self._state_dir = state_dir
+        self._told = 0
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the agent is
+        argv = [sys.executable, "-m", "runner_agent", "serve", "--stop-with", str(os.getpid()), *arguments]
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=self._words,
+            stderr=self._words,
+            start_new_session=True,
+            env=_environ(),
+        )
+
+    def wait_ready(self) -> None:
+        """Until its agent.json is there. Raises Quit with its own words if it ends instead."""
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            found = read_agent_file(self._state_dir)
+            if found is not None and found.pid == self._process.pid:
+                return
+            if self.ended():
+                code = self._process.returncode
+                said = self.words().strip().removeprefix("runner-agent: ")
+                raise Quit(
+                    code if code > 0 else FAILED, said or f"The agent ended with {code} before it was ready."
+                )
+            if time.monotonic() > deadline:
+                raise Quit(
+                    FAILED, f"The agent was not ready within {READY_WITHIN:.0f} s. {self.words().strip()}"
+                )
+            time.sleep(LOOK_EVERY)
+
+    def ended(self) -> bool:
+        """Whether it has."""
+        return self._process.poll() is not None
+
+    def stop(self) -> None:
+        """Bring everything down in order, then end. Told a second time: kill everything, then end."""
+        self._process.send_signal(signal.SIGINT)
+
+    def wait(self) -> int:
+        """Its exit code; it is told to stop first if it still runs and was not."""
+        return self._process.wait()
+
+    def words(self) -> str:
+        """What it has said on standard output and error since this was asked last."""
+        said = os.pread(self._words.fileno(), 1 << 20, self._told)
+        self._told += len(said)
+        return said.decode(errors="replace")
+
+
+def free_port() -> int:
+    """The first of the usual ports that nobody listens on, else 0: any free one."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    return 0
+
+
+def _environ() -> dict[str, str]:
+    """Of the agent's own log only warnings are shown here, and it fires nothing by itself."""
+    return {"RUNNER_AGENT_LOG_LEVEL": "warning", **os.environ, "RUNNER_AGENT_POST_MACHINE_START": "false"}

@@ -1,0 +1,156 @@
+"""An automations file as the API's message, and what applying it would change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from runner_agent.cli.words import short, trigger_name
+from runner_agent.model.specs import Anywhere, AutomationsFile, InDocker, OnMachine, ServiceEntry, TaskEntry
+from runner_agent.model.specs import RunsOn as Target
+
+if TYPE_CHECKING:
+    from runner_agent.client.messages import Docker, RunsOn, Service, ServiceCommands, Task
+    from runner_agent.client.requests import AutomationsFile as FileMessage
+    from runner_agent.client.requests import FileService, FileTask
+
+
+def as_message(file: AutomationsFile) -> FileMessage:
+    """Fields at their default are left out."""
+    return {
+        "services": {entry.reference: service_message(entry) for entry in file.services},
+        "tasks": {entry.reference: task_message(entry) for entry in file.tasks},
+    }
+
+
+def service_message(entry: ServiceEntry) -> FileService:
+    """One service."""
+    launch = entry.launch
+    commands = {"start": launch.commands.start, "ready": launch.commands.ready, "stop": launch.commands.stop}
+    timeout = launch.readiness_timeout
+    return cast(
+        "FileService",
+        _present(
+            name=entry.name,
+            description=entry.description,
+            commands=_present(**commands),
+            triggeredBy=[each.value for each in entry.triggered_by],
+            runsOn=_target(launch.runs_on),
+            role=entry.role.value,
+            readinessTimeout=None if timeout is None else _seconds(timeout),
+        ),
+    )
+
+
+def task_message(entry: TaskEntry) -> FileTask:
+    """One task."""
+    return cast(
+        "FileTask",
+        _present(
+            name=entry.name,
+            description=entry.description,
+            command=entry.spec.command,
+            dependsOn=list(entry.depends_on),
+            triggeredBy=[each.value for each in entry.triggered_by],
+            runsOn=_target(entry.spec.runs_on),
+            prebuildRequiresSuccess=entry.spec.prebuild_requires_success,
+        ),
+    )
+
+
+def changes(file: FileMessage, services: list[Service], tasks: list[Task]) -> list[tuple[str, str, str]]:
+    """What an upsert would do: `create` or `update`, `service` or `task`, the reference."""
+    things: list[Service | Task] = [*services, *tasks]
+    references = {each["id"]: _reference(each) for each in things}
+    present_services = {_reference(each): service_stated(each) for each in services}
+    present_tasks = {_reference(each): task_stated(each, references) for each in tasks}
+    told: list[tuple[str, str, str]] = []
+    for reference, service in file.get("services", {}).items():
+        if reference not in present_services:
+            told.append(("create", "service", reference))
+        elif present_services[reference] != _comparable_service(service):
+            told.append(("update", "service", reference))
+    for reference, task in file.get("tasks", {}).items():
+        if reference not in present_tasks:
+            told.append(("create", "task", reference))
+        elif present_tasks[reference] != _comparable_task(task):
+            told.append(("update", "task", reference))
+    return told
+
+
+def service_stated(service: Service) -> FileService:
+    """A service of the API as a file would state it."""
+    metadata, spec = service.get("metadata", {}), service.get("spec", {})
+    role = short(metadata.get("role", "")).lower().replace("_", "-")
+    stated: FileService = {
+        "name": metadata.get("name", ""),
+        "description": metadata.get("description", ""),
+        "commands": spec.get("commands", {}),
+        "triggeredBy": [trigger_name(each) for each in metadata.get("triggeredBy", [])],
+        "runsOn": spec.get("runsOn", {}),
+        "role": role,
+        "readinessTimeout": spec.get("readinessTimeout", ""),
+    }
+    return _comparable_service(stated)
+
+
+def task_stated(task: Task, references: dict[str, str]) -> FileTask:
+    """A task of the API as a file would state it; `references` by id."""
+    metadata, spec = task.get("metadata", {}), task.get("spec", {})
+    stated: FileTask = {
+        "name": metadata.get("name", ""),
+        "description": metadata.get("description", ""),
+        "command": spec.get("command", ""),
+        "dependsOn": [references.get(each, each) for each in task.get("dependsOn", [])],
+        "triggeredBy": [trigger_name(each) for each in metadata.get("triggeredBy", [])],
+        "runsOn": spec.get("runsOn", {}),
+        "prebuildRequiresSuccess": spec.get("prebuildRequiresSuccess", False),
+    }
+    return _comparable_task(stated)
+
+
+def _comparable_service(stated: FileService) -> FileService:
+    """Order and spelling that mean nothing are made equal."""
+    commands = cast("ServiceCommands", _present(**stated.get("commands", {})))
+    plain: dict[str, object] = {
+        **stated,
+        "commands": commands,
+        "triggeredBy": sorted(stated.get("triggeredBy", [])),
+    }
+    if timeout := stated.get("readinessTimeout", ""):
+        plain["readinessTimeout"] = float(timeout.removesuffix("s"))
+    return cast("FileService", _present(**plain))
+
+
+def _comparable_task(stated: FileTask) -> FileTask:
+    plain: dict[str, object] = {
+        **stated,
+        "triggeredBy": sorted(stated.get("triggeredBy", [])),
+        "dependsOn": sorted(stated.get("dependsOn", [])),
+    }
+    return cast("FileTask", _present(**plain))
+
+
+def _reference(thing: Service | Task) -> str:
+    return thing.get("metadata", {}).get("reference", "")
+
+
+def _present(**fields: object) -> dict[str, object]:
+    """Without what is empty; an empty `machine: {}` says something and lies one level deeper."""
+    return {name: value for name, value in fields.items() if value or isinstance(value, float)}
+
+
+def _target(runs_on: Target) -> RunsOn:
+    match runs_on:
+        case Anywhere():
+            return {}
+        case OnMachine():
+            return {"machine": {}}
+        case InDocker(image, environment):
+            items: Docker = {"environment": list(environment)} if environment else {}
+            return {"docker": {"image": image, **items}}
+
+
+def _seconds(nanoseconds: int) -> str:
+    """The wire's Duration."""
+    whole, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{whole}.{rest:09}".rstrip("0").rstrip(".") + "s"

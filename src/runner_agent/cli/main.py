@@ -1,0 +1,67 @@
+"""The entry point: every way a command can end becomes an exit code and a message, never a traceback."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from runner_agent.cli.exits import DONE, FAILED, INTERRUPTED, INVALID, Quit, code_of, message_of
+from runner_agent.client.errors import ClientError
+
+
+def main() -> NoReturn:
+    """`runner-agent`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """One command line; the exit code."""
+    try:
+        code = _run(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader of our output has left; nothing else of ours may be written there
+        _drop_stdout()
+        return FAILED
+    except OSError as error:
+        _drop_stdout()
+        _complain(f"{error.filename or 'Standard output'}: {(error.strerror or str(error)).lower()}.")
+        return FAILED
+
+
+def _run(args: Sequence[str]) -> int:
+    from runner_agent.cli.root import root
+
+    try:
+        result: object = root.main(args=list(args), prog_name="runner-agent", standalone_mode=False)
+        return result if isinstance(result, int) else DONE
+    except click.ClickException as error:
+        error.show()
+        return INVALID
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except Quit as end:
+        _complain(str(end))
+        return end.code
+    except ClientError as error:
+        _complain(message_of(error))
+        return code_of(error)
+
+
+def _complain(text: str) -> None:
+    if text:
+        from runner_agent.cli.terminal import note, paint
+
+        note(f"{paint('Error:', '31;1', sys.stderr)} {text}")
+
+
+def _drop_stdout() -> None:
+    """Python flushes at exit; what it finds must not fail a second time."""
+    try:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+    except (OSError, ValueError):
+        pass

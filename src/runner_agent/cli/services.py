@@ -1,0 +1,215 @@
+"""`service ...`: what runs for long."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runner_agent.cli.logs import log_options, show_log
+from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
+from runner_agent.cli.tables import block, columns, emit
+from runner_agent.cli.terminal import note
+from runner_agent.cli.words import NOTHING, local_time, reference_of, runs_on, service_phase, short, triggers
+from runner_agent.client.agent import Agent
+from runner_agent.client.logs import LogQuery, service_log
+from runner_agent.client.references import find_service
+
+if TYPE_CHECKING:
+    from runner_agent.client.messages import Service
+
+HEADERS = ("REFERENCE", "NAME", "PHASE", "READY SINCE", "TRIGGERS")
+
+
+@click.command(name="list")
+@with_output
+@with_agent
+def list_(agent: Agent, output: str) -> None:
+    """Show all services.
+
+    \b
+    Example:
+      runner-agent service list
+      runner-agent service list -o json
+    """
+    services = list(agent.services())
+    if output != "table":
+        emit(output, services, "")
+    elif services:
+        emit(output, services, service_table(agent, services))
+    else:
+        note("No services. Apply a file with `runner-agent automations update FILE`.")
+
+
+def service_table(agent: Agent, services: list[Service]) -> str:
+    """The table of `service list`."""
+    up = any(service_phase(each) == "RUNNING" for each in services)
+    since = (
+        {each.get("serviceId", ""): each.get("phaseSince", "") for each in agent.live_status()} if up else {}
+    )
+    rows = [
+        (
+            reference_of(each),
+            each.get("metadata", {}).get("name", ""),
+            phase := service_phase(each),
+            local_time(since.get(each["id"])) if phase == "RUNNING" else NOTHING,
+            triggers(each.get("metadata", {})) or NOTHING,
+        )
+        for each in services
+    ]
+    return columns(HEADERS, rows, phase=2)
+
+
+@click.command()
+@click.argument("ref")
+@with_output
+@with_agent
+def get(agent: Agent, ref: str, output: str) -> None:
+    """Show one service.
+
+    \b
+    Example:
+      runner-agent service get web -o yaml
+    """
+    service = find_service(agent, ref)
+    emit(output, service, _described(service) if output == "table" else "")
+
+
+def _described(service: Service) -> str:
+    metadata, spec, status = service.get("metadata", {}), service.get("spec", {}), service.get("status", {})
+    commands = spec.get("commands", {})
+    return block(
+        {
+            "Reference": metadata.get("reference", ""),
+            "Name": metadata.get("name", ""),
+            "Description": metadata.get("description", ""),
+            "Id": service["id"],
+            "Phase": service_phase(service),
+            "Failure": status.get("failureMessage", ""),
+            "Desired phase": short(spec.get("desiredPhase", "")),
+            "Role": short(metadata.get("role", "")).lower().replace("_", "-"),
+            "Triggered by": triggers(metadata),
+            "Runs on": runs_on(spec.get("runsOn")),
+            "Start": commands.get("start", ""),
+            "Ready": commands.get("ready", ""),
+            "Ready within": spec.get("readinessTimeout", ""),
+            "Stop": commands.get("stop", ""),
+            "Session": status.get("session", ""),
+            "Output": "\n".join(f"{key}={value}" for key, value in status.get("output", {}).items()),
+            "Log": status.get("logUrl", ""),
+            "Created": local_time(metadata.get("createdAt")),
+        }
+    )
+
+
+_WAIT_RUNNING = "Wait until it is RUNNING, for ever or at most this long (30, 2m)."
+
+
+@click.command(cls=WaitCommand)
+@click.argument("ref")
+@with_wait(_WAIT_RUNNING)
+@with_agent
+def start(agent: Agent, ref: str, wait: float | None) -> None:
+    """Start a service. Returns at once, unless told to wait.
+
+    \b
+    Example:
+      runner-agent service start web
+      runner-agent service start web --wait=60
+    """
+    service = find_service(agent, ref)
+    agent.start_service(service["id"])
+    _started(agent, ref, service, wait)
+
+
+@click.command(cls=WaitCommand)
+@click.argument("ref")
+@with_wait(_WAIT_RUNNING)
+@with_agent
+def restart(agent: Agent, ref: str, wait: float | None) -> None:
+    """Stop a service, then start it anew.
+
+    \b
+    Example:
+      runner-agent service restart web --wait
+    """
+    service = find_service(agent, ref)
+    agent.stop_service(service["id"])
+    agent.start_service(service["id"])
+    _started(agent, ref, service, wait)
+
+
+def _started(agent: Agent, ref: str, service: Service, wait: float | None) -> None:
+    if wait is None:
+        note(f"Service {reference_of(service)}: start requested.")
+        return
+    from runner_agent.cli.waiting import await_running, detaching
+
+    with detaching(f"runner-agent service get {ref}"):
+        await_running(agent, service, limit(wait))
+
+
+@click.command(cls=WaitCommand)
+@click.argument("ref")
+@with_wait("Wait until it is STOPPED, for ever or at most this long (30, 2m).")
+@with_agent
+def stop(agent: Agent, ref: str, wait: float | None) -> None:
+    """Stop a service in order.
+
+    Runs its stop command, or sends SIGTERM; what is left after two minutes is killed.
+
+    \b
+    Example:
+      runner-agent service stop web --wait
+    """
+    service = find_service(agent, ref)
+    agent.stop_service(service["id"])
+    if wait is None:
+        note(f"Service {reference_of(service)}: stop requested.")
+        return
+    from runner_agent.cli.waiting import await_stopped, detaching
+
+    with detaching(f"runner-agent service get {ref}"):
+        await_stopped(agent, service, limit(wait))
+
+
+@click.command(cls=WaitCommand)
+@click.argument("ref")
+@click.option("--force", is_flag=True, help="Kill it at once instead of stopping it in order.")
+@with_wait("Wait until it is gone, for ever or at most this long (30, 2m).")
+@with_agent
+def delete(agent: Agent, ref: str, force: bool, wait: float | None) -> None:
+    """Stop a service and forget it.
+
+    \b
+    Example:
+      runner-agent service delete web
+    """
+    service = find_service(agent, ref)
+    agent.delete_service(service["id"], force=force)
+    if wait is None:
+        note(f"Service {reference_of(service)}: deletion requested.")
+        return
+    from runner_agent.cli.waiting import await_gone, detaching
+
+    with detaching(f"runner-agent service get {ref}"):
+        await_gone(agent, service, limit(wait))
+
+
+@click.command()
+@click.argument("ref")
+@click.option("--role", type=click.Choice(["start", "ready", "stop"]), help="Only the log of this command.")
+@log_options
+@with_agent
+def logs(agent: Agent, ref: str, role: str | None, query: LogQuery) -> None:
+    """Show and follow a service's log.
+
+    Follows until the service has ended. Ctrl-C ends the following, not the service.
+
+    \b
+    Example:
+      runner-agent service logs web
+      runner-agent service logs web --no-follow --tail 20
+    """
+    service = find_service(agent, ref)
+    show_log(agent, service_log(service["id"]), query, role=role or "")

@@ -1,0 +1,71 @@
+"""`status`: the agent, its services and the latest executions, at a glance."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from runner_agent.cli.durations import show_span
+from runner_agent.cli.options import with_agent, with_output
+from runner_agent.cli.services import service_table
+from runner_agent.cli.tables import emit
+from runner_agent.cli.tasks import execution_table
+from runner_agent.cli.terminal import paint
+from runner_agent.cli.words import moment
+from runner_agent.client.agent import Agent
+from runner_agent.client.references import created_at
+
+if TYPE_CHECKING:
+    from runner_agent.client.agent_messages import AgentInfo
+
+LATEST = 10
+"""Executions shown."""
+
+
+@click.command()
+@with_output
+@with_agent
+def status(agent: Agent, output: str) -> None:
+    """Show the agent, its services and the latest executions.
+
+    \b
+    Example:
+      runner-agent status
+      runner-agent status --json
+    """
+    info = agent.get_agent()
+    services = list(agent.services())
+    executions = sorted(agent.executions(), key=created_at, reverse=True)[:LATEST]
+    data = {"agent": info, "services": services, "latestExecutions": executions}
+    if output != "table":
+        emit(output, data, "")
+        return
+    parts = [
+        _agent(info),
+        service_table(agent, services) if services else "No services.",
+        execution_table(agent, executions) if executions else "No executions.",
+    ]
+    emit(output, data, "\n\n".join(parts))
+
+
+def _agent(info: AgentInfo) -> str:
+    from datetime import UTC, datetime
+
+    began = moment(info.get("startedAt"))
+    up = f", up {show_span(datetime.now(UTC) - began)}" if began else ""
+    file = info.get("automations", {})
+    lines = [
+        f"runner-agent {info.get('version', '')}, pid {info.get('pid', '')}{up}",
+        f"  environment  {info.get('environmentId', '')}",
+        f"  workspace    {info.get('workspace', '')}",
+        f"  state        {info.get('stateDir', '')}",
+        f"  addresses    {', '.join(info.get('addresses', []))}",
+        f"  file         {file.get('path', '') or 'none'}",
+    ]
+    if error := file.get("error", ""):
+        first, *others = error.splitlines()
+        told = [f"  not in force {first}", *(f"               {other}" for other in others)]
+        lines += [paint(line, "31", sys.stdout) for line in told]
+    return "\n".join(lines)

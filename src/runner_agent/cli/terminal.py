@@ -1,0 +1,54 @@
+"""The two streams: data on stdout, everything else on stderr; colours only where somebody can see them."""
+
+import os
+import sys
+from typing import TextIO
+
+_COLOURS = {
+    "RUNNING": "32",
+    "SUCCEEDED": "32",
+    "STARTING": "33",
+    "PENDING": "33",
+    "STOPPING": "33",
+    "FAILED": "31;1",
+    "STOPPED": "2",
+    "DELETED": "2",
+}
+PREFIX_COLOURS = ("36", "35", "34", "33", "32", "96", "95", "94")
+
+
+def coloured(stream: TextIO) -> bool:
+    """Whether this stream takes colours (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def is_screen(stream: TextIO) -> bool:
+    """Whether lines on it can be drawn over."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def paint(text: str, code: str, stream: TextIO) -> str:
+    """`text` in an SGR colour, where the stream takes it."""
+    return f"\x1b[{code}m{text}\x1b[0m" if code and text and coloured(stream) else text
+
+
+def phase_colour(phase: str) -> str:
+    """The SGR code for a phase, "" for none."""
+    return _COLOURS.get(phase, "")
+
+
+def out(text: str = "") -> None:
+    """A line of data."""
+    print(text, flush=True)
+
+
+def note(text: str) -> None:
+    """A line for people, on standard error."""
+    sys.stdout.flush()
+    print(text, file=sys.stderr, flush=True)
+
+
+def out_bytes(data: bytes) -> None:
+    """Data as it is."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()

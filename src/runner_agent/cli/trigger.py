@@ -1,0 +1,99 @@
+"""`trigger EVENT`: fires an event, and waits for what it started."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from runner_agent.cli.exits import FAILED, TIMED_OUT, Quit
+from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
+from runner_agent.cli.tables import emit
+from runner_agent.cli.terminal import note
+from runner_agent.cli.trigger_names import EVENTS
+from runner_agent.client.agent import Agent
+
+if TYPE_CHECKING:
+    from runner_agent.client.agent_messages import FireResult, Firing
+
+
+@click.command(cls=WaitCommand)
+@click.argument("event", type=click.Choice(EVENTS))
+@click.option(
+    "--once", metavar="KEY", default="", help="Fire only once per boot with this key, ever so many callers."
+)
+@with_wait("Wait for its tasks to end and its services to be up, for ever or at most this long (30, 2m).")
+@click.option("--dry-run", is_flag=True, help="Say what would start, and start nothing.")
+@with_output
+@with_agent
+def trigger(agent: Agent, event: str, once: str, wait: float | None, dry_run: bool, output: str) -> None:
+    """Fire an event: start all services and tasks that list it.
+
+    \b
+    Example:
+      runner-agent trigger postEnvironmentStart
+      runner-agent trigger postDevcontainerStart --once "$CONTAINER_ID" --wait=10m
+      runner-agent trigger prebuild --dry-run
+    """
+    result = agent.fire(event, once, dry_run=dry_run)
+    firing = result.get("firing", {})
+    emit(output, result, _told(result, dry_run=dry_run) if output == "table" else "")
+    skipped = result.get("skipped", [])
+    for each in skipped:
+        note(f"task {each.get('reference', '')} could not be started: {each.get('reason', '')}")
+    if wait is not None and not dry_run:
+        from runner_agent.cli.waiting import detaching
+
+        with detaching("runner-agent status"):
+            await_firing(agent, firing, limit(wait))
+    if skipped:
+        raise Quit(FAILED, f"{len(skipped)} of the tasks that list {event} could not be started.")
+
+
+def _told(result: FireResult, *, dry_run: bool) -> str:
+    firing = result.get("firing", {})
+    verb = "would start" if dry_run else "started"
+    lines = [f"service {each.get('reference', '')}" for each in firing.get("services", [])]
+    lines += [
+        " ".join(part for part in ("task", each.get("reference", ""), each.get("id", "")) if part)
+        for each in firing.get("executions", [])
+    ]
+    if result.get("repeatedKey"):
+        note(f"{firing.get('event')} was fired with this key before; nothing new is started. It {verb}:")
+    elif lines:
+        note(f"{firing.get('event')} {verb}:")
+    else:
+        note(f"No service and no task lists {firing.get('event')}: nothing to start.")
+    return "\n".join(lines)
+
+
+def await_firing(agent: Agent, firing: Firing, timeout: float | None) -> None:
+    """Until its tasks have ended and its services are up. Raises Quit if one failed or took too long."""
+    from runner_agent.cli.waiting import await_execution, await_running
+
+    deadline = None if timeout is None else time.monotonic() + timeout
+    failures: list[Quit] = []
+
+    def left() -> float | None:
+        return None if deadline is None else max(deadline - time.monotonic(), 0)
+
+    for started in firing.get("executions", []):
+        try:
+            execution = agent.get_execution(started.get("id", ""))
+            await_execution(agent, execution, started.get("reference", ""), left())
+        except Quit as failure:
+            failures.append(failure)
+    for started in firing.get("services", []):
+        try:
+            await_running(agent, agent.get_service(started.get("id", "")), left())
+        except Quit as failure:
+            failures.append(failure)
+    if failures:
+        for each in failures:
+            note(str(each))
+        late = any(each.code == TIMED_OUT for each in failures)
+        raise Quit(
+            TIMED_OUT if late else FAILED,
+            f"{len(failures)} of what {firing.get('event')} started did not come up.",
+        )

@@ -1,0 +1,123 @@
+"""`why REF|EXECUTION-ID`: the answer in the first line, then the evidence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from runner_agent.cli.durations import show_span
+from runner_agent.cli.options import with_agent, with_output
+from runner_agent.cli.tables import columns, emit
+from runner_agent.cli.terminal import paint, phase_colour
+from runner_agent.cli.words import NOTHING, local_time, moment
+from runner_agent.client.agent import Agent
+from runner_agent.client.references import explain
+
+if TYPE_CHECKING:
+    from runner_agent.client.agent_messages import Explanation, RunSeen, StepSeen
+
+SHORT_ID = 8
+
+
+@click.command()
+@click.argument("ref")
+@with_output
+@with_agent
+def why(agent: Agent, ref: str, output: str) -> None:
+    """Say why something is as it is.
+
+    REF is the reference or id of a service or task, or the id of an execution; of a task the latest execution
+    is explained. The first line is the answer; below it stands what bears on it: who wished it and when, what
+    runs, what `ready` said last, the last lines of the log.
+
+    \b
+    Example:
+      runner-agent why web
+      runner-agent why 3f1c6f0e-5a0e-4c57-9a57-0c3c1f9d2b11 --json
+    """
+    found = explain(agent, ref)
+    emit(output, found, as_text(found) if output == "table" else "")
+
+
+def as_text(found: Explanation, now: datetime | None = None) -> str:
+    """For people."""
+    here = now or datetime.now(UTC)
+    lines = [_answer(found, here)]
+    lines += [f"  - {reason}" for reason in found.get("reasons", [])]
+    lines += [*_wish(found, here), *_execution(found)]
+    lines += _block("Runs:", [_run(run, here) for run in found.get("runs", [])])
+    lines += _steps(found.get("steps", []))
+    lines += _probe(found)
+    for log in found.get("logs", []):
+        lines += _block(f"Last lines of {log.get('label', 'its')}'s log:", _quoted(log.get("lines", [])))
+    return "\n".join(lines)
+
+
+def _answer(found: Explanation, now: datetime) -> str:
+    what = {"KIND_SERVICE": "service", "KIND_TASK": "task", "KIND_EXECUTION": "execution of task"}
+    subject = f"{what.get(found.get('kind', ''), '')} {found.get('reference', '')}".strip()
+    phase = found.get("phase", "")
+    if not phase:
+        return f"{subject}: {found.get('answer', '')}"
+    since = moment(found.get("phaseSince"))
+    held = f" for {show_span(now - since)}" if since else ""
+    return f"{subject} is {paint(phase, phase_colour(phase), sys.stdout)}{held}: {found.get('answer', '')}"
+
+
+def _wish(found: Explanation, now: datetime) -> Iterator[str]:
+    by = found.get("wishedBy", "")
+    if by:
+        at = moment(found.get("wishedAt"))
+        ago = f", {show_span(now - at)} ago ({local_time(found.get('wishedAt'), now)})" if at else ""
+        yield f"Wished: {found.get('desiredPhase', '') or NOTHING} by {by}{ago}"
+
+
+def _execution(found: Explanation) -> Iterator[str]:
+    if found.get("kind") == "KIND_TASK" and found.get("executionId"):
+        yield f"Latest execution: {found.get('executionId', '')}"
+
+
+def _run(run: RunSeen, now: datetime) -> str:
+    since = moment(run.get("since"))
+    parts = [
+        f"{run.get('role', ''):<5}  {run.get('state', ''):<8}",
+        f"pid {run.get('pid')}" if run.get("pid") else "",
+        f"since {show_span(now - since)}" if since else "",
+        run.get("ending", ""),
+        f"run {run.get('runId', '')}",
+    ]
+    return "  " + "  ".join(part for part in parts if part)
+
+
+def _steps(steps: Sequence[StepSeen]) -> list[str]:
+    if not steps:
+        return []
+    rows = [[step.get("reference", ""), step.get("phase", "") or NOTHING, _step_text(step)] for step in steps]
+    return ["Steps:", *(f"  {line}" for line in columns(("STEP", "PHASE", "WHY"), rows, 1).split("\n"))]
+
+
+def _step_text(step: StepSeen) -> str:
+    others = ", ".join(id_[:SHORT_ID] for id_ in step.get("sharedWith", []))
+    return f"{step.get('text', '')}{f' (shared with execution {others})' if others else ''}"
+
+
+def _probe(found: Explanation) -> list[str]:
+    probe = found.get("lastProbe", {})
+    if not probe:
+        return []
+    ending = probe.get("ending", "")
+    ended = f", the last finished one: {ending}" if ending else ""
+    lines = _quoted(probe.get("lines", [])) or ["  it has written nothing"]
+    return [f"Ready command: {probe.get('attempts', 0)} attempts{ended}; its last lines:", *lines]
+
+
+def _quoted(lines: Sequence[str]) -> list[str]:
+    return [f"  | {line}" for line in lines]
+
+
+def _block(title: str, lines: Sequence[str]) -> list[str]:
+    return [title, *lines] if lines else []

@@ -1,0 +1,163 @@
+"""The messages of runner_agent.v1 as JSON has them. Fields at their default are absent."""
+
+from typing import TypedDict
+
+
+class AutomationsState(TypedDict, total=False):
+    """The automations file the agent applies by itself; `error` says why its contents are not in force."""
+
+    path: str
+    appliedAt: str
+    error: str
+
+
+class AgentInfo(TypedDict, total=False):
+    """The agent itself."""
+
+    version: str
+    pid: int
+    environmentId: str
+    addresses: list[str]
+    stateDir: str
+    workspace: str
+    startedAt: str
+    automations: AutomationsState
+
+
+class Started(TypedDict, total=False):
+    """What a firing started: a service, or an execution of a task."""
+
+    id: str
+    reference: str
+    taskId: str
+
+
+class Firing(TypedDict, total=False):
+    """One occurrence of a trigger. A dry run has no ids of its own."""
+
+    id: str
+    event: str
+    onceKey: str
+    firedAt: str
+    firedBy: str
+    services: list[Started]
+    executions: list[Started]
+
+
+class Skipped(TypedDict, total=False):
+    """A task that lists the event and could not be started."""
+
+    reference: str
+    reason: str
+
+
+class FireResult(TypedDict, total=False):
+    """`repeatedKey`: the event had fired with this key before, and `firing` is that one."""
+
+    firing: Firing
+    repeatedKey: bool
+    skipped: list[Skipped]
+
+
+class PlanStep(TypedDict, total=False):
+    """A task or a service; `dependsOn` holds references."""
+
+    reference: str
+    taskId: str
+    serviceId: str
+    dependsOn: list[str]
+
+
+class PlanGroup(TypedDict, total=False):
+    """Steps that run concurrently."""
+
+    steps: list[PlanStep]
+
+
+class Plan(TypedDict, total=False):
+    """Groups, run one after the other."""
+
+    groups: list[PlanGroup]
+
+
+class LiveStatus(TypedDict, total=False):
+    """What the published messages leave out about a service."""
+
+    serviceId: str
+    reference: str
+    phaseSince: str
+    readyAttempts: int
+
+
+class RunSeen(TypedDict, total=False):
+    """One command as the operating system has it; `state` is starting, live, clearing or gone."""
+
+    role: str
+    runId: str
+    state: str
+    pid: int
+    since: str
+    ending: str
+
+
+class StepSeen(TypedDict, total=False):
+    """One step of a plan; without a phase it has not begun."""
+
+    id: str
+    reference: str
+    phase: str
+    text: str
+    waitsFor: list[str]
+    sharedWith: list[str]
+    runs: list[RunSeen]
+
+
+class Probe(TypedDict, total=False):
+    """The runs of `ready` in this session."""
+
+    attempts: int
+    ending: str
+    lines: list[str]
+
+
+class LogTail(TypedDict, total=False):
+    """The newest lines of one log; `label` is a step's or a role."""
+
+    label: str
+    lines: list[str]
+
+
+class Explanation(TypedDict, total=False):
+    """Why a service, a task or an execution is in its phase; `answer` is one sentence without a subject."""
+
+    kind: str
+    id: str
+    reference: str
+    executionId: str
+    phase: str
+    phaseSince: str
+    desiredPhase: str
+    wishedBy: str
+    wishedAt: str
+    answer: str
+    reasons: list[str]
+    waitsFor: list[str]
+    until: str
+    runs: list[RunSeen]
+    steps: list[StepSeen]
+    lastProbe: Probe
+    logs: list[LogTail]
+
+
+class TimelineEntry(TypedDict, total=False):
+    """Something that happened; `phase` is the one it came into, if any. `place`, a number, counts upwards."""
+
+    at: str
+    kind: str
+    id: str
+    reference: str
+    version: str
+    phase: str
+    text: str
+    cause: str
+    place: str

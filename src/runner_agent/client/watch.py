@@ -1,0 +1,120 @@
+"""Waiting for a change by WatchEvents: subscribe, look, and look again when told; never by polling.
+
+There is no replay, so the look comes after the subscription stands. An agent that is restarted keeps its runs
+(it adopts them), so a watch that breaks is taken up again for a few seconds before the agent counts as gone.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Container, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from runner_agent.client.errors import AgentUnreachable, WaitTimedOut
+from runner_agent.client.transport import SILENCE, Stream, Transport
+
+if TYPE_CHECKING:
+    from runner_agent.client.messages import Event
+
+COMEBACK = 3.0
+"""Seconds an agent that went away has to come back."""
+RETRY = 0.1
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Not yet: look again at the next change."""
+
+
+class Everything:
+    """The container that every id is in."""
+
+    def __contains__(self, item: object) -> bool:
+        """Yes."""
+        return True
+
+
+class Watch:
+    """A subscription that stands: what changes from now on is told."""
+
+    def __init__(self, stream: Stream) -> None:
+        """Made by `watching`."""
+        self._stream = stream
+
+    def next(self, timeout: float | None = None) -> Event:
+        """The next event, heartbeats too. Raises TimeoutError after `timeout` seconds, AgentUnreachable."""
+        patience = SILENCE if timeout is None else min(SILENCE, timeout)
+        self._stream.patience(max(patience, 0.001))
+        try:
+            line = self._stream.line()
+        except TimeoutError:
+            if patience < SILENCE:
+                raise
+            raise AgentUnreachable(f"The agent has said nothing for {SILENCE:.0f} s.") from None
+        if not line.endswith(b"\n"):
+            raise AgentUnreachable("The agent ended the watch: it is stopping or being restarted.")
+        return cast("Event", json.loads(line))
+
+    def abort(self) -> None:
+        """End it from another thread."""
+        self._stream.abort()
+
+
+@contextmanager
+def watching(transport: Transport) -> Generator[Watch]:
+    """Subscribe to all changes of the environment. Once the block runs, none is missed."""
+    headers = {"Content-Type": "application/json", "Accept": "application/jsonl"}
+    path = "/gitpod.v1.EventService/WatchEvents"
+    with transport.stream("POST", path, headers, b'{"environmentId":""}') as stream:
+        watch = Watch(stream)
+        watch.next()  # the heartbeat that says the subscription stands
+        yield watch
+
+
+def wait_for(
+    transport: Transport,
+    look: Callable[[], T | Pending],
+    ids: Container[str] = Everything(),
+    timeout: float | None = None,
+) -> T:
+    """What `look` finds once it is not Pending; it looks at first and after each change of one of `ids`.
+
+    `timeout` is in seconds. Raises WaitTimedOut, AgentUnreachable, and what `look` raises.
+    """
+    deadline = None if timeout is None else time.monotonic() + timeout
+    connected = False
+    lost_at = 0.0
+    while True:
+        try:
+            with watching(transport) as watch:
+                connected, lost_at = True, 0.0
+                while isinstance(found := look(), Pending):
+                    _next_of(watch, ids, deadline)
+                return found
+        except AgentUnreachable:
+            now = time.monotonic()
+            lost_at = lost_at or now
+            if not connected or now - lost_at > COMEBACK:
+                raise
+            if deadline is not None and now > deadline:
+                raise WaitTimedOut("timed out") from None
+            time.sleep(RETRY)
+
+
+def _next_of(watch: Watch, ids: Container[str], deadline: float | None) -> None:
+    """Returns at the next event of one of `ids`."""
+    while True:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise WaitTimedOut("timed out")
+        try:
+            event = watch.next(left)
+        except TimeoutError:
+            raise WaitTimedOut("timed out") from None
+        if event.get("resourceId", "") in ids:
+            return

@@ -1,0 +1,297 @@
+"""`status`, `trigger`, `plan`; usage, exit codes and what every command shares."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner_agent.cli.durations import parse_duration, show_seconds
+from runner_agent.cli.tables import fitted
+from tests.client.fake_agent import Message, Refusal, execution, service, task, uuid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Cli
+    from tests.client.fake_agent import FakeAgent
+
+COMMANDS = [
+    ["up"],
+    ["serve"],
+    ["status"],
+    ["why"],
+    ["events"],
+    ["trigger"],
+    ["plan"],
+    ["automations"],
+    ["automations", "update"],
+    ["automations", "validate"],
+    *(["service", each] for each in ("list", "get", "start", "stop", "restart", "delete", "logs")),
+    *(["task", each] for each in ("list", "get", "start", "stop", "delete", "logs", "list-executions")),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(cli: Cli, command: list[str]) -> None:
+    told = cli(*command, "--help")
+    assert told.code == 0
+    assert told.out.startswith(f"Usage: runner-agent {' '.join(command)}")
+    if len(command) > 1 or command != ["automations"]:
+        assert f"runner-agent {' '.join(command)}" in told.out.partition("Example:")[2]
+
+
+def test_the_help_of_the_root_lists_what_there_is(cli: Cli) -> None:
+    told = cli("--help")
+    assert told.code == 0
+    for command in (
+        "up",
+        "serve",
+        "status",
+        "why",
+        "events",
+        "service",
+        "task",
+        "trigger",
+        "plan",
+        "automations",
+    ):
+        assert f"\n  {command} " in told.out
+    assert cli("--version").out.startswith("runner-agent ")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["serivce", "list"], "did you mean 'service'?"),
+        (["service", "list", "--colour"], "No such option"),
+        (["service", "get"], "Missing argument 'REF'"),
+        (["trigger", "manual"], "'manual' is not one of"),
+        (["service", "list", "-o", "xml"], "'xml' is not one of"),
+        (["service", "list", "--address", "nonsense"], "unix:/path/to/api.sock or tcp:HOST:PORT"),
+    ],
+)
+def test_bad_usage(cli: Cli, args: list[str], message: str) -> None:
+    told = cli(*args)
+    assert (told.code, told.out) == (2, "")
+    assert message in told.err
+
+
+def test_no_agent(cli: Cli, fake: FakeAgent, tmp_path: Path) -> None:
+    fake.close()
+    assert cli("service", "list").code == 4
+    told = cli("--state-dir", str(tmp_path), "status")
+    assert told.code == 4
+    assert "runner-agent up" in told.err
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "exit_code"),
+    [
+        ("invalid_argument", 400, 2),
+        ("not_found", 404, 2),
+        ("failed_precondition", 400, 1),
+        ("resource_exhausted", 429, 1),
+        ("deadline_exceeded", 504, 3),
+        ("unavailable", 503, 4),
+        ("unauthenticated", 401, 4),
+        ("internal", 500, 1),
+    ],
+)
+def test_refusals(cli: Cli, fake: FakeAgent, code: str, status: int, exit_code: int) -> None:
+    def refuse(_: Message) -> Message:
+        raise Refusal(code, "these are its words", status)
+
+    fake.on["ListServices"] = refuse
+    told = cli("service", "list")
+    assert (told.code, told.out) == (exit_code, "")
+    assert told.err.startswith("Error: these are its words")
+
+
+def test_status(cli: Cli, fake: FakeAgent) -> None:
+    fake.services = [service(1, "web", "RUNNING")]
+    fake.tasks = [task(2, "build")]
+    fake.executions = [execution(3, uuid(2), "SUCCEEDED")]
+    told = cli("status").out
+    assert "runner-agent 1.2.3, pid 42" in told
+    assert "web" in told
+    assert uuid(3) in told
+    assert set(json.loads(cli("status", "--json").out)) == {"agent", "services", "latestExecutions"}
+
+
+class TestTrigger:
+    @pytest.fixture(autouse=True)
+    def firing(self, fake: FakeAgent) -> None:
+        fake.services = [service(1, "web", "RUNNING")]
+        fake.executions = [execution(3, uuid(2), "SUCCEEDED")]
+        fake.on["FireTrigger"] = lambda message: {
+            "firing": {
+                "id": uuid(9),
+                "event": message["event"],
+                "services": [{"id": uuid(1), "reference": "web"}],
+                "executions": [{"id": uuid(3), "reference": "build"}],
+            }
+        }
+
+    def test_it_tells_what_it_started(self, cli: Cli, fake: FakeAgent) -> None:
+        told = cli("trigger", "postEnvironmentStart", "--once", "k")
+        assert (told.code, told.out) == (0, f"service web\ntask build {uuid(3)}\n")
+        assert fake.asked == [
+            ("FireTrigger", {"event": "postEnvironmentStart", "onceKey": "k", "dryRun": False})
+        ]
+
+    def test_waiting(self, cli: Cli, fake: FakeAgent) -> None:
+        assert cli("trigger", "prebuild", "--wait").code == 0
+        fake.executions = [execution(3, uuid(2), "FAILED", failure="exited with code 1")]
+        told = cli("trigger", "prebuild", "--wait")
+        assert told.code == 1
+        assert "Task build failed: exited with code 1" in told.err
+        fake.executions = [execution(3, uuid(2), "RUNNING")]
+        assert cli("trigger", "prebuild", "--wait=0.1").code == 3
+
+    def test_dry_run_waits_for_nothing(self, cli: Cli, fake: FakeAgent) -> None:
+        told = cli("trigger", "prebuild", "--dry-run", "--wait")
+        assert told.code == 0
+        assert "would start" in told.err
+        assert fake.asked[0][1]["dryRun"] is True
+        assert fake.methods() == ["FireTrigger"]
+
+
+def test_plan(cli: Cli, fake: FakeAgent) -> None:
+    fake.tasks = [task(2, "build")]
+    groups = [
+        {"steps": [{"reference": "db", "serviceId": uuid(1)}]},
+        {"steps": [{"reference": "build", "taskId": uuid(2), "dependsOn": ["db"]}]},
+    ]
+    fake.on["PlanTask"] = lambda _: {"groups": groups}
+    assert cli("plan", "build").out.splitlines() == [
+        "Plan of build: 2 steps in 2 groups",
+        "  group 1",
+        "    service  db",
+        "  group 2",
+        "    task     build   after db",
+    ]
+    assert cli("plan", "build", "--mermaid").out.splitlines() == [
+        "flowchart LR",
+        '  s0(["db"])',
+        '  s1["build"]',
+        "  s0 --> s1",
+    ]
+    assert json.loads(cli("plan", "build", "--json").out) == {"groups": groups}
+
+
+class TestStreams:
+    def test_colours_only_where_somebody_sees_them(self, cli: Cli, fake: FakeAgent) -> None:
+        fake.services = [service(1, "web", "RUNNING")]
+
+        def on_a_terminal(**extra: str) -> str:
+            ours, theirs = pty.openpty()
+            environ = {**cli.environ(), "TERM": "xterm", **extra}
+            environ.pop("NO_COLOR", None) if "NO_COLOR" not in extra else None
+            command = [sys.executable, "-m", "runner_agent", "service", "list"]
+            subprocess.run(command, env=environ, stdout=theirs, check=True, timeout=20)
+            os.close(theirs)
+            told = os.read(ours, 65536).decode()
+            os.close(ours)
+            return told
+
+        assert "\x1b[32mRUNNING\x1b[0m" in on_a_terminal()
+        assert "\x1b" not in on_a_terminal(NO_COLOR="1")
+        assert "\x1b" not in cli("service", "list").out
+
+    def test_a_reader_that_has_left(self, cli: Cli, fake: FakeAgent) -> None:
+        fake.services = [service(at, f"service-{at}") for at in range(3000)]
+        process = cli.spawn("service", "list")
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.wait(timeout=20) == 1
+        assert process.stderr.read() == ""
+        process.stderr.close()
+
+    def test_a_full_disk(self, cli: Cli, fake: FakeAgent) -> None:
+        fake.services = [service(1, "web")]
+        with open("/dev/full", "wb") as full:  # noqa: PTH123
+            command = [sys.executable, "-m", "runner_agent", "service", "list"]
+            done = subprocess.run(
+                command,
+                env=cli.environ(),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+                timeout=20,
+            )
+        assert done.returncode == 1
+        assert done.stderr == "Error: Standard output: no space left on device.\n"
+
+
+def test_listing_imports_nothing_heavy(cli: Cli) -> None:
+    """DESIGN 9: `service list` answers within 120 ms; what it imports is nearly all of that."""
+    code = (
+        "import sys\nfrom runner_agent.cli.main import run\nrun(['service', 'list'])\n"
+        "print(*sorted(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=cli.environ(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    heavy = {
+        "asyncio",
+        "email",
+        "google",
+        "http",
+        "importlib.metadata",
+        "rich",
+        "ssl",
+        "structlog",
+        "subprocess",
+        "yaml",
+    }
+    assert not heavy & set(done.stdout.split())
+    assert "runner_agent.client.messages" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("120", 120), ("120s", 120), ("2m", 120), ("1h30m", 5400), ("0.5", 0.5), ("1h30m10s", 5410)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "s", "1d", "-1", "1m1h", "x", "1 m"])
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match="120, 120s, 2m or 1h30m"):
+        parse_duration(text)
+
+
+def test_durations_shown() -> None:
+    shown = [show_seconds(each) for each in (0.04, 1.25, 9.96, 59.4, 125, 5400, 93600)]
+    assert shown == ["0.0s", "1.2s", "10s", "59s", "2m05s", "1h30m", "1d2h"]
+
+
+def test_tables_shrink_to_the_terminal_but_never_the_first_column() -> None:
+    assert fitted([30, 20, 10], 80) == [30, 20, 10]
+    assert fitted([30, 40, 10], 80) == [30, 34, 10]
+    assert fitted([30, 40, 10], 20) == [30, 8, 8]
+
+
+def test_tasks_that_a_trigger_could_not_start_are_a_failure(cli: Cli, fake: FakeAgent) -> None:
+    fake.on["FireTrigger"] = lambda _: {
+        "firing": {},
+        "skipped": [{"reference": "build", "reason": "it is gone"}],
+    }
+    told = cli("trigger", "prebuild")
+    assert told.code == 1
+    assert "task build could not be started: it is gone" in told.err

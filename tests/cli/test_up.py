@@ -1,0 +1,86 @@
+"""`up` beside an agent that runs already: it applies, fires, shows and leaves that agent alone."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.client.fake_agent import LogPart, Message, execution, service, task, uuid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Cli
+    from tests.client.fake_agent import FakeAgent
+
+
+@pytest.fixture
+def state(scratch: Path, fake: FakeAgent) -> Path:
+    """The state directory of the fake agent, with a service, and a task that a firing starts."""
+    content = {"pid": 1, "addresses": [fake.address], "environmentId": "e", "version": "1"}
+    (scratch / "agent.json").write_text(json.dumps(content))
+    fake.services = [service(1, "web", "RUNNING")]
+    fake.tasks = [task(2, "build")]
+    fake.logs[f"/logs/services/{uuid(1)}"] = [LogPart(b"", 9), LogPart(b"served\n", 9)]
+    fake.logs[f"/logs/executions/{uuid(3)}"] = [LogPart(b"50 %\r100 %\nmade")]
+
+    def fire(message: Message) -> Message:
+        if message["event"] != "postEnvironmentStart":
+            return {"firing": {}}
+        fake.executions = [execution(3, uuid(2), "RUNNING", steps={"build": "RUNNING"})]
+        fake.publish("TASK_EXECUTION", uuid(3))
+        return {"firing": {"id": uuid(9), "executions": [{"id": uuid(3), "reference": "build"}]}}
+
+    fake.on["FireTrigger"] = fire
+    return scratch
+
+
+@pytest.mark.parametrize(("phase", "code"), [("SUCCEEDED", 0), ("FAILED", 1)])
+def test_until_done(cli: Cli, fake: FakeAgent, state: Path, phase: str, code: int) -> None:
+    def end() -> None:
+        assert fake.log_asked.acquire(timeout=10)
+        fake.executions = [execution(3, uuid(2), phase, steps={"build": phase})]
+        fake.publish("TASK_EXECUTION", uuid(3))
+
+    fake.log_awaited = f"/logs/executions/{uuid(3)}"
+    ender = threading.Thread(target=end)
+    ender.start()
+    process = cli.spawn("up", "--state-dir", str(state), "--workspace", str(state), "--until-done")
+    out, err = process.communicate(timeout=20)
+    ender.join()
+    assert process.returncode == code, err
+    lines = out.splitlines()
+    assert "web   | served" in lines
+    assert "build | 100 %" in lines, "of a progress bar the last state is shown"
+    assert "build | made" in lines
+    assert any(line.startswith(f"agent | task build: {phase}") for line in lines)
+    assert ("Not succeeded: build." in err) is (phase == "FAILED")
+
+
+def test_ctrl_c_detaches(cli: Cli, fake: FakeAgent, state: Path) -> None:
+    fake.log_awaited = f"/logs/executions/{uuid(3)}"
+    process = cli.spawn("up", "--state-dir", str(state), "--workspace", str(state))
+    assert fake.log_asked.acquire(timeout=10)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Detached" in err
+    assert not {"StopService", "StopTaskExecution"} & set(fake.methods())
+
+
+def test_a_broken_file_changes_nothing(cli: Cli, fake: FakeAgent, state: Path) -> None:
+    (state / "broken.yaml").write_text("tasks: {x: {}}")
+    told = cli("up", "--state-dir", str(state), "--workspace", str(state), str(state / "broken.yaml"))
+    assert told.code == 2
+    assert f"{state / 'broken.yaml'}:1:" in told.err
+    assert not {"UpsertAutomationsFile", "FireTrigger"} & set(fake.methods())
+
+
+def test_no_workspace(cli: Cli) -> None:
+    told = cli("up", "--workspace", "/nowhere")
+    assert told.code == 2
+    assert "/nowhere is not a directory" in told.err
