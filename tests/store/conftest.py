@@ -12,6 +12,7 @@ from runner_agent.store import sqlite_writer
 from runner_agent.store.base import Store
 from runner_agent.store.memory import MemoryStore
 from runner_agent.store.sqlite import SqliteStore
+from tests.support.records import NOON
 
 KINDS = ("memory", "sqlite")
 
@@ -20,7 +21,9 @@ Breaking = Callable[[Store], AbstractContextManager[None]]
 
 def open_store(kind: str, directory: Path) -> Store:
     """One of KINDS; in `directory`, if it needs one."""
-    return MemoryStore() if kind == "memory" else SqliteStore(directory / "runner.db")
+    if kind == "memory":
+        return MemoryStore(lambda: NOON)
+    return SqliteStore(directory / "runner.db", lambda: NOON)
 
 
 @pytest.fixture(params=KINDS)

@@ -5,6 +5,7 @@ import errno
 import os
 import sqlite3
 import subprocess
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 
 from runner_agent.model.errors import ResourceExhausted, Unavailable
 from runner_agent.model.phases import ExecutionPhase, ServicePhase
-from runner_agent.model.records import Execution, Record, ServiceStatus, StepProgress, StepStatus
+from runner_agent.model.records import Execution, Record, Service, ServiceStatus, StepProgress, StepStatus
 from runner_agent.store.base import FIRST_REVISION, Transaction
 from runner_agent.store.sqlite import SqliteStore
 from runner_agent.store.state import BLOCK
@@ -67,17 +68,71 @@ async def test_concurrent_durable_writes_share_their_commits(path: Path) -> None
     await store.aclose()
 
 
-async def test_a_commit_is_durable_if_any_of_its_writes_is(path: Path) -> None:
+async def test_what_must_not_be_seen_before_it_is_safe_is_synced_by_its_commit(path: Path) -> None:
+    """Rule 1.5; one such write makes the whole commit so."""
     store = SqliteStore(path)
     statements: list[str] = []
     store._writer._database.connection.set_trace_callback(statements.append)
     await store.write(put(a_service("a")), durable=False)  # the first block of revisions is reserved by it
-    await store.write(put(a_service("b")), durable=False)
+    await store.write(put(a_service("b")), durable=True)
     assert any(statement == "PRAGMA synchronous=FULL" for statement in statements)
     assert statements.index("PRAGMA synchronous=FULL") < statements.index("PRAGMA synchronous=NORMAL")
     statements.clear()
-    await asyncio.gather(*(store.write(put(a_service(f"s{n}")), durable=n == 7) for n in range(8)))
+    await asyncio.gather(
+        *(store.write(put(a_service(f"s{n}")), durable=True, hidden=n == 7) for n in range(8))
+    )
     assert "PRAGMA synchronous=FULL" in statements
+    await store.aclose()
+
+
+class HeldSyncs:
+    """A disk that confirms nothing until it is let go, or refuses to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.let_go = threading.Event()
+        self.error: OSError | None = None
+        self.syncs = 0
+        monkeypatch.setattr("runner_agent.store.sqlite_syncer.os.fdatasync", self._sync)
+
+    def _sync(self, _: int) -> None:
+        assert self.let_go.wait(10)
+        self.syncs += 1
+        if self.error is not None:
+            raise self.error
+
+
+async def test_a_durable_write_is_seen_before_it_is_acknowledged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule 7.4: only who asked for it waits for the disk, with everybody who builds a promise on it."""
+    store, disk = SqliteStore(path), HeldSyncs(monkeypatch)
+    await store.write(put(a_service("first")), durable=False)  # reserves revisions, and waits for that
+    wish = asyncio.ensure_future(store.write(put(a_service("a")), durable=True))
+    await store.write(put(a_task()), durable=False)
+    assert store.get(Service, "a") is not None
+    no_op = asyncio.ensure_future(store.write(lambda tx: tx.get(Service, "a"), durable=True))
+    await store.write(lambda _: None, durable=False)
+    assert not wish.done()
+    assert not no_op.done(), "it has seen what may still be lost"
+    disk.let_go.set()
+    await wish
+    assert (await no_op) is not None
+    assert 1 <= disk.syncs <= 2
+    await store.write(lambda tx: tx.get(Service, "a"), durable=True)
+    assert disk.syncs <= 2, "there is nothing left to wait for"
+    await store.aclose()
+
+
+async def test_a_disk_that_does_not_confirm_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, disk = SqliteStore(path), HeldSyncs(monkeypatch)
+    disk.error = OSError(errno.EIO, os.strerror(errno.EIO))
+    disk.let_go.set()
+    await store.write(put(a_task()), durable=False)
+    with pytest.raises(Unavailable, match=r"runner\.db-wal cannot be synced .*may be lost"):
+        await store.write(put(a_service("a")), durable=True)
+    disk.error = None
+    await store.write(put(a_service("b")), durable=True)
+    assert [service.id for service in store.services()] == ["a", "b"]
     await store.aclose()
 
 

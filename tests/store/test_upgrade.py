@@ -13,6 +13,7 @@ from runner_agent.store.base import FIRST_REVISION
 from runner_agent.store.schema import SCHEMA
 from runner_agent.store.sqlite import SqliteStore
 from tests.support.records import (
+    NOON,
     a_firing,
     a_running_service,
     a_running_step,
@@ -48,7 +49,7 @@ async def test_an_older_database_is_read_and_written(fixture: Path, tmp_path: Pa
     connection.executescript(fixture.read_text())
     connection.close()
 
-    store = SqliteStore(path)
+    store = SqliteStore(path, lambda: NOON)
     for record in RECORDS:
         found = store.get(type(record), record.id)
         assert found is not None
@@ -56,6 +57,7 @@ async def test_an_older_database_is_read_and_written(fixture: Path, tmp_path: Pa
         assert found.spec_version > FIRST_REVISION
     assert [step.id for step in store.live_steps()] == ["step-1", "step-2"]
     assert store.get_meta("environment") == "3f1c6f0e-5a0e-4c57-9a57-0c3c1f9d2b11"
+    assert bool(store.timeline(limit=1)) == (fixture.name > "schema-1.sql")
     made = await store.write(lambda tx: tx.put(a_task("task-2", reference="test")), durable=True)
     await store.aclose()
 
@@ -64,4 +66,5 @@ async def test_an_older_database_is_read_and_written(fixture: Path, tmp_path: Pa
     connection.close()
     store = SqliteStore(path)
     assert made in store.tasks()
+    assert store.timeline(limit=1)[0].entry.text == "created"
     await store.aclose()

@@ -87,7 +87,13 @@ ESCAPES = (
         processes=3,
         beats_group_kill=True,
     ),
-    Escape("holds-stdout", "( hold ) &", processes=2, beats_group_kill=False, leader_ends=True),
+    Escape(
+        "holds-stdout",
+        "( hold ) & until [ -s '@PIDS@' ]; do sleep 0.01; done",
+        processes=2,
+        beats_group_kill=False,
+        leader_ends=True,
+    ),
     Escape(
         "nothing-in-common",  # no working directory, no descriptor, no session, no environment
         "( cd / && exec env -i setsid bash -c \"trap '' TERM; echo \\$\\$ >> '@PIDS@'; exec sleep 3600\" "

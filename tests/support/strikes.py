@@ -62,10 +62,10 @@ class _StruckStore:
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
-    async def write(self, change: Callable[[Transaction], T], *, durable: bool) -> T:
+    async def write(self, change: Callable[[Transaction], T], *, durable: bool, hidden: bool = False) -> T:
         await self._strikes.point(self._life, "before write")
         self._strikes.refuse_write()
-        result = await self._store.write(change, durable=durable)
+        result = await self._store.write(change, durable=durable, hidden=hidden)
         await self._strikes.point(self._life, "after write")
         return result
 

@@ -41,10 +41,16 @@ class LogFiles:
 
     def prepare(self, path: Path) -> None:
         """Make a log, and the folders it is in, if need be: folders 0700, files 0600. Raises OSError."""
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for folder in reversed(path.relative_to(self.root).parents):
-            (self.root / folder).mkdir(mode=0o700, exist_ok=True)
-        os.close(_open(path, os.O_WRONLY))
+        try:
+            log = _open(path, os.O_WRONLY)
+        except (
+            FileNotFoundError
+        ):  # seldom: the folders are there, and asking for each costs more than the log
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in reversed(path.relative_to(self.root).parents):
+                (self.root / folder).mkdir(mode=0o700, exist_ok=True)
+            log = _open(path, os.O_WRONLY)
+        os.close(log)
 
     def forget_service(self, service: ServiceId) -> None:
         """Delete all logs of a service; nothing if there are none."""

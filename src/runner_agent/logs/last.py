@@ -1,4 +1,4 @@
-"""The last line a command wrote: the evidence that failure messages quote (rules 3.4, 4.4)."""
+"""The last lines a command wrote: evidence for failure messages and explanations (rules 3.4, 4.4)."""
 
 import os
 from pathlib import Path
@@ -15,19 +15,35 @@ def last_line(path: Path) -> str:
     """Without the agent's own lines; of a progress bar its latest state; "" if there is none or it cannot be
     read.
     """
+    for text in reversed(_tail(path)):
+        if not text.startswith(MARK):
+            return text
+    return ""
+
+
+def last_lines(path: Path, count: int, *, notes: bool = True) -> tuple[str, ...]:
+    """Up to so many, the agent's own `notes` among them or left out; none if it cannot be read."""
+    return tuple([text for text in _tail(path) if notes or not text.startswith(MARK)][-count:])
+
+
+def _tail(path: Path) -> list[str]:
+    """Lines with something in them, each short enough to be quoted."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:
-        return ""
+        return []
     try:
         end = os.fstat(fd).st_size
         data = os.pread(fd, _TAIL, max(0, end - _TAIL))
     except OSError:
-        return ""
+        return []
     finally:
         os.close(fd)
-    for line in reversed(data.decode("utf-8", "replace").split("\n")):
-        text = line.rstrip("\r").rpartition("\r")[2].strip().strip("\0")
-        if text and not text.startswith(MARK):
-            return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-    return ""
+    _, *whole = lines = data.decode("utf-8", "replace").split("\n")
+    shown = (_shown(line) for line in (whole if whole and end > _TAIL else lines))
+    return [line for line in shown if line]
+
+
+def _shown(line: str) -> str:
+    text = line.rstrip("\r").rpartition("\r")[2].strip().strip("\0")
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

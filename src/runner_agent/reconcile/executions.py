@@ -29,7 +29,9 @@ class Executions:
         durable = False
         while moved := self._moved(self._store, key):
             durable = durable or _weighty(moved)
-            if await self._store.write(partial(self._write, key=key, durable=durable), durable=durable):
+            if await self._store.write(
+                partial(self._write, key=key, durable=durable), durable=durable, hidden=durable
+            ):
                 return
             durable = True  # between looking and writing it came to more
 

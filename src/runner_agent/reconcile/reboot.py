@@ -28,5 +28,5 @@ async def tell_of_reboot(
             tx.put(execution_rules.rebooted(execution, wall))
 
     if last is not None:  # else the store is new, and so are the wishes in it
-        await store.write(end_all, durable=True)
+        await store.write(end_all, durable=True, hidden=True)
     await store.set_meta(LAST_BOOT, boot)

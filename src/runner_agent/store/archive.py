@@ -6,7 +6,7 @@ from typing import Protocol
 from runner_agent.model.ids import BootMark
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Key, Record
-from runner_agent.store.base import Finished, Position
+from runner_agent.store.base import Finished, Happening, Position
 
 
 class Archive(Protocol):
@@ -34,4 +34,8 @@ class Archive(Protocol):
         self, *, boot: BootMark, event: Trigger, once_key: str, skip: Collection[str]
     ) -> Firing | None:
         """Any one that fits."""
+        ...
+
+    def timeline(self, *, id_: str, reference: str, after: int | None, limit: int) -> Sequence[Happening]:
+        """Newest first."""
         ...

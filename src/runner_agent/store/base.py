@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
+from runner_agent.core.timeline import Entry
 from runner_agent.model.ids import BootMark, ExecutionId, Reference, TaskId, Version
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Key, Record, Service, Step, Task
@@ -40,6 +41,18 @@ class Finished(NamedTuple):
     def of(cls, execution: Execution) -> "Finished":
         """Of one that has ended."""
         return cls(execution.id, execution.task_id, execution.completed_at or execution.created_at)
+
+
+class Happening(NamedTuple):
+    """An entry of the timeline: when (for display), the version that the change gave to the object, and what.
+
+    `place` counts upwards once it is stored.
+    """
+
+    at: datetime
+    version: Version
+    entry: Entry
+    place: int = 0
 
 
 class Reader(Protocol):
@@ -148,7 +161,9 @@ class Watch(Protocol):
 
 
 class Store(Reader, Protocol):
-    """Reads show what is committed. An acknowledged write is; a durable one survives power loss."""
+    """Reads show what is committed: it outlives this process. An acknowledged durable write survives power
+    loss too.
+    """
 
     @property
     def revision(self) -> Version:
@@ -158,20 +173,32 @@ class Store(Reader, Protocol):
         """
         ...
 
-    async def write(self, change: Callable[[Transaction], T], *, durable: bool) -> T:
+    async def write(self, change: Callable[[Transaction], T], *, durable: bool, hidden: bool = False) -> T:
         """Run `change` alone on the latest state and commit what it put; return what it returned.
 
         `change` runs at once, on the caller's thread: it must be quick, read no clock and draw no id. What it
         raises is raised here and nothing is written. Returns when the commit is done and can be read; with
-        `durable`, when it would survive a power loss. A change that put nothing waits for the writes whose
-        results it may have seen. Cancelling the wait does not undo the write. Writes are committed, published
-        and acknowledged in the order they were asked for. Raises ResourceExhausted when the disk is full,
-        then nothing is written; Unavailable once closed.
+        `durable`, when it would survive a power loss. Others may read it, and act on it, before that, since
+        nothing they start survives one either; with `hidden` they may not (rule 1.5). A change that put
+        nothing waits for the writes whose results it may have seen. Cancelling the wait does not undo the
+        write. Writes are committed and published in the order they were asked for, and so acknowledged, but
+        that a durable one holds up none behind it. Raises ResourceExhausted when the disk is full, then
+        nothing is written; Unavailable once closed, or when the disk does not confirm what was written.
         """
         ...
 
     def watch(self) -> Watch:
         """Watch all keys from now on."""
+        ...
+
+    def timeline(
+        self, *, id_: str = "", reference: str = "", after: int | None = None, limit: int
+    ) -> Sequence[Happening]:
+        """What has happened, newest first, written with the change itself; the newest of it is kept.
+
+        Of one object, or of all that goes by a reference, where one is named. `after` is the place of the
+        last one seen.
+        """
         ...
 
     def get_meta(self, name: str) -> str | None:

@@ -1,14 +1,14 @@
 """One write while it is being drafted: the transaction handed to a change, and what came of it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from runner_agent.core.halves import spec_half, status_half
 from runner_agent.model.ids import StepId, Version
 from runner_agent.model.records import Key, Kind, Record
-from runner_agent.store.base import Change, R
+from runner_agent.store.base import Change, Happening, R
 from runner_agent.store.layout import run_moved, wish_moved
 from runner_agent.store.tables import Tables, is_live, planned_steps
 from runner_agent.store.view import View
@@ -18,23 +18,26 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What one write does to one record."""
+    """What one write does to one record; `version` is the newest it has then, or had when it went."""
 
     before: Record | None
     after: Record | None
     change: Change
+    version: Version
 
 
 @dataclass(frozen=True, slots=True)
 class Delta(Generic[P]):
     """One write on its way to disk.
 
+    `durable`: it must survive a power loss before it is acknowledged; `hidden`: before it is published.
     `epoch` counts the failures it does not rest on. `revision` is the newest it gave out. `reserve`:
     revisions up to here must be spoken for on disk before any of them is published. `payload`: what the lane
-    made of the edits.
+    made of the edits. `happened`: what they are to people.
     """
 
     durable: bool
+    hidden: bool
     epoch: int
     revision: Version
     acknowledged: "asyncio.Future[None]"
@@ -42,6 +45,7 @@ class Delta(Generic[P]):
     edits: Mapping[Key, Edit] = field(default_factory=dict[Key, Edit])
     meta: Mapping[str, str] = field(default_factory=dict[str, str])
     reserve: Version | None = None
+    happened: Sequence[Happening] = ()
 
 
 class Draft(View):
@@ -86,7 +90,7 @@ class Draft(View):
             after = self._tables.look(key)
             change = _change(key, before, after)
             if change is not None:
-                found[key] = Edit(before, after, change)
+                found[key] = Edit(before, after, change, self._version(key, after))
         return found
 
     def finish(self) -> Mapping[Key, Record | None]:
@@ -109,6 +113,11 @@ class Draft(View):
         if key not in self._befores:
             self._befores[key] = self._tables.look(key)
         return self._befores[key]
+
+    def _version(self, key: Key, after: Record | None) -> Version:
+        if after is None:
+            return self._stamps[key]
+        return max(after.spec_version, after.status_version)
 
     def _stamp(self, key: Key) -> Version:
         # One a record and write, so that sorting by version puts all that was ever published in one order.

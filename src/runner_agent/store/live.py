@@ -1,11 +1,11 @@
 """The Store, but for its lane: the stores differ only in where and how a delta is committed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, Protocol
 
 from runner_agent.model.errors import Unavailable
 from runner_agent.model.ids import Version
-from runner_agent.store.base import T, Transaction, Watch
+from runner_agent.store.base import Happening, T, Transaction, Watch
 from runner_agent.store.draft import Delta, P
 from runner_agent.store.state import State
 from runner_agent.store.view import View
@@ -43,10 +43,10 @@ class LiveStore(View, Generic[P]):
         """See `base.Store`, here and below."""
         return self._state.revision
 
-    async def write(self, change: Callable[[Transaction], T], *, durable: bool) -> T:
+    async def write(self, change: Callable[[Transaction], T], *, durable: bool, hidden: bool = False) -> T:
         """Draft at once, commit in the lane."""
         self._must_be_open()
-        result, delta = self._state.draft(change, durable=durable)
+        result, delta = self._state.draft(change, durable=durable, hidden=hidden)
         if delta is not None:
             await self._commit(delta)
         return result
@@ -55,6 +55,12 @@ class LiveStore(View, Generic[P]):
         """Coalescing."""
         self._must_be_open()
         return self._state.watchers.add()
+
+    def timeline(
+        self, *, id_: str = "", reference: str = "", after: int | None = None, limit: int
+    ) -> Sequence[Happening]:
+        """From the archive alone: what is not committed has not happened."""
+        return self._tables.archive.timeline(id_=id_, reference=reference, after=after, limit=limit)
 
     def get_meta(self, name: str) -> str | None:
         """From memory."""

@@ -1,14 +1,17 @@
 """The store without a disk, for tests and trials: the same state machine over a dict."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from itertools import count, islice
 
 from runner_agent.model.errors import RunnerError
 from runner_agent.model.ids import BootMark
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Key, Record
-from runner_agent.store.base import Finished, Position, position
+from runner_agent.store.base import Finished, Happening, Position, position
 from runner_agent.store.draft import Delta
+from runner_agent.store.happened import KEPT, Wall
 from runner_agent.store.live import LiveStore
 from runner_agent.store.state import State
 from runner_agent.store.tables import is_live
@@ -20,6 +23,8 @@ class DictArchive:
     def __init__(self) -> None:
         """Empty."""
         self._records: dict[Key, Record] = {}
+        self._timeline: deque[Happening] = deque(maxlen=KEPT)
+        self._places = count(1)
 
     def commit(self, delta: Delta[None]) -> None:
         """Take over what it says."""
@@ -28,6 +33,7 @@ class DictArchive:
                 self._records.pop(key, None)
             else:
                 self._records[key] = edit.after
+        self._timeline.extend(one._replace(place=next(self._places)) for one in delta.happened)
 
     def get(self, key: Key) -> Record | None:
         """See `archive.Archive`, here and below."""
@@ -75,6 +81,17 @@ class DictArchive:
                 return record
         return None
 
+    def timeline(self, *, id_: str, reference: str, after: int | None, limit: int) -> Sequence[Happening]:
+        """By looking at all of them."""
+        found = (
+            one
+            for one in reversed(self._timeline)
+            if (not id_ or one.entry.key.id == id_)
+            and (not reference or one.entry.reference == reference)
+            and (after is None or one.place < after)
+        )
+        return list(islice(found, limit))
+
 
 class MemoryLane:
     """Commits what was asked for in one turn of the loop at the next turn, as the lane with a disk would."""
@@ -105,16 +122,16 @@ class MemoryLane:
             return
         for delta in batch:
             self._archive.commit(delta)
-        self._state.publish(batch)
+        self._state.publish(batch, safe=True)
 
 
 class MemoryStore(LiveStore[None]):
     """A `base.Store` that forgets everything with the process."""
 
-    def __init__(self) -> None:
-        """Empty and open; needs no running loop yet."""
+    def __init__(self, wall: Wall | None = None) -> None:
+        """Empty and open; needs no running loop yet. `wall`: the time of day, if it is to keep a timeline."""
         archive = DictArchive()
-        state = State(archive, lambda _: None)
+        state = State(archive, lambda _: None, wall=wall)
         self._memory_lane = MemoryLane(archive, state)
         super().__init__(state, self._memory_lane)
 

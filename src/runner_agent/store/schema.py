@@ -67,7 +67,17 @@ def _first(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO counter VALUES (?)", (FIRST_REVISION,))
 
 
-STEPS: Mapping[int, Step] = {1: _first}
+def _timeline(connection: sqlite3.Connection) -> None:
+    """What has happened, for people. Kept short enough that what is asked for by id is found by looking at
+    all: an index would be one more page to write for every change.
+    """
+    connection.execute(
+        """CREATE TABLE timeline (
+            place INTEGER PRIMARY KEY, at TEXT, version INTEGER, id TEXT, reference TEXT, entry TEXT)"""
+    )
+
+
+STEPS: Mapping[int, Step] = {1: _first, 2: _timeline}
 """What leads from one schema to the next, by number; never edited once released.
 
 A step runs in the transaction of all.

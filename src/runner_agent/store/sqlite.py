@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
+from runner_agent.store.happened import Wall
 from runner_agent.store.live import LiveStore
 from runner_agent.store.schema import open_database
 from runner_agent.store.sqlite_archive import SqlArchive
@@ -14,14 +15,24 @@ from runner_agent.store.state import State
 class SqliteStore(LiveStore[Rows]):
     """A `base.Store` in one file, which this process has for itself while it is open."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create, on the running loop. Raises StoreUnusable or Unavailable (rule 7.4)."""
+    def __init__(self, path: Path, wall: Wall | None = None) -> None:
+        """Open or create, on the running loop. Raises StoreUnusable or Unavailable (rule 7.4).
+
+        `wall`: the time of day, if it is to keep a timeline.
+        """
         with ExitStack() as undo:
             database = open_database(path)
             undo.callback(database.close)
             reader = SqlArchive(path)
             undo.callback(reader.close)
-            state = State(reader, rows, reserved=reader.reserved(), meta=reader.meta(), hot=reader.hot())
+            state = State(
+                reader,
+                rows,
+                reserved=reader.reserved(),
+                meta=reader.meta(),
+                hot=reader.hot(),
+                wall=wall,
+            )
             self._writer = WriterLane(database, reader, state)
             undo.pop_all()
         super().__init__(state, self._writer)

@@ -6,17 +6,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from runner_agent.core.timeline import Entry
 from runner_agent.model.errors import StoreUnusable, Unavailable
 from runner_agent.model.ids import BootMark, ExecutionId, TaskId, Version
 from runner_agent.model.phases import Trigger
 from runner_agent.model.plans import Plan
 from runner_agent.model.records import Execution, Firing, Key, Kind, Record, Service, Step, StepProgress, Task
-from runner_agent.store.base import Finished, Position, R
+from runner_agent.store.base import Finished, Happening, Position, R
 from runner_agent.store.codec import decoder
 from runner_agent.store.scalars import Unreadable
 from runner_agent.store.schema import connect
 from runner_agent.store.sqlite_errors import as_unusable, way_out
 from runner_agent.store.sqlite_rows import once_text
+from runner_agent.store.sqlite_timeline import question
 from runner_agent.store.tables import planned_steps
 
 T = TypeVar("T")
@@ -144,9 +146,18 @@ class SqlArchive:
                 return self._decode(Firing, row)
         return None
 
+    def timeline(self, *, id_: str, reference: str, after: int | None, limit: int) -> Sequence[Happening]:
+        """By looking at all of them, newest first, until there are enough."""
+        return [
+            Happening(
+                datetime.fromisoformat(at), Version(version), self._read(Entry, str(place), text), place
+            )
+            for place, at, version, text in self._rows(*question(id_, reference, after, limit))
+        ]
+
     # ---------------------------------------------------------------- rows
 
-    def _rows(self, statement: str, values: Sequence[str] = ()) -> list[Any]:
+    def _rows(self, statement: str, values: Sequence[str | int] = ()) -> list[Any]:
         if self._closed:
             raise Unavailable("the store cannot be read: it is closed, since the agent is stopping")
         try:

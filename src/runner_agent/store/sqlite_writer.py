@@ -1,4 +1,9 @@
-"""The writer thread: commits whatever is waiting as one transaction and tells the loop thread, in order."""
+"""The writer thread: commits whatever is waiting as one transaction and tells the loop thread, in order.
+
+Commits are safe from the death of this process. What must survive a power loss is handed on to another thread
+that syncs the log, so that nobody but who asked for that waits for the disk; what nobody may see before is
+synced by the commit itself.
+"""
 
 import asyncio
 import sqlite3
@@ -12,6 +17,8 @@ from runner_agent.store.schema import Database
 from runner_agent.store.sqlite_archive import SqlArchive
 from runner_agent.store.sqlite_errors import as_refusal
 from runner_agent.store.sqlite_rows import Rows, write_rows
+from runner_agent.store.sqlite_syncer import Syncer
+from runner_agent.store.sqlite_timeline import TimelineWriter
 from runner_agent.store.state import State
 
 
@@ -31,8 +38,12 @@ class WriterLane:
         self._loop = asyncio.get_running_loop()
         self._turn: list[Delta[Rows]] = []
         self._inbox: SimpleQueue[list[Delta[Rows]] | None] = SimpleQueue()
+        self._timeline = TimelineWriter()
         self._broken = -1
-        self._durable: bool | None = None
+        self._synced: bool | None = None
+        self._syncer: Syncer[Delta[Rows]] = Syncer(
+            database.path, lambda deltas, error: self._tell(partial(state.confirm, deltas, error))
+        )
         self._ended = self._loop.create_future()
         # A daemon thread, so that an agent that fails on its way down is not kept from ending.
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -80,7 +91,10 @@ class WriterLane:
                 refusal = partial(as_refusal, error, self._database.path)
                 self._tell(partial(self._state.fail, self._broken, refusal))
             else:
-                self._tell(partial(self._state.publish, batch))
+                self._tell(partial(self._state.publish, batch, safe=bool(self._synced)))
+                if not self._synced:
+                    self._syncer.submit([delta for delta in batch if delta.durable])
+        self._syncer.close()
         self._tell(self._end)
 
     def _take(self) -> tuple[list[Delta[Rows]], bool]:
@@ -94,11 +108,12 @@ class WriterLane:
         return batch, False
 
     def _commit(self, batch: Sequence[Delta[Rows]]) -> None:
-        self._set_durable(any(delta.durable for delta in batch))
+        self._sync_commits(any(delta.hidden for delta in batch))
         connection = self._database.connection
         connection.execute("BEGIN IMMEDIATE")
         try:
             write_rows(connection, [delta.payload for delta in batch])
+            self._timeline.append(connection, (one for delta in batch for one in delta.happened))
             for delta in batch:
                 for item in delta.meta.items():
                     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", item)
@@ -112,11 +127,11 @@ class WriterLane:
                 connection.execute("ROLLBACK")
             raise
 
-    def _set_durable(self, durable: bool) -> None:
+    def _sync_commits(self, sync: bool) -> None:
         # FULL syncs the log at each commit, with all that earlier commits left unsynced. NORMAL does not.
-        if durable is not self._durable:
-            self._database.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            self._durable = durable
+        if sync is not self._synced:
+            self._database.connection.execute(f"PRAGMA synchronous={'FULL' if sync else 'NORMAL'}")
+            self._synced = sync
 
     def _close(self) -> None:
         try:

@@ -1,8 +1,9 @@
 """The state machine all stores share: what is asked for, what is committed, and the way between.
 
 A write is applied to `latest` at once and queued. When the lane below has committed it, it is applied to
-`shown`, told to the watches and acknowledged, in the order of asking. When the lane fails, all that is queued
-is undone, newest first, since each write may rest on those before it.
+`shown`, told to the watches and acknowledged, in the order of asking. A durable one is acknowledged once the
+lane says that it is safe. When the lane fails, all that is queued is undone, newest first, since each write
+may rest on those before it.
 """
 
 import asyncio
@@ -13,8 +14,9 @@ from typing import Generic
 from runner_agent.model.ids import Version
 from runner_agent.model.records import Key, Kind, Record
 from runner_agent.store.archive import Archive
-from runner_agent.store.base import FIRST_REVISION, Change, T, Transaction
+from runner_agent.store.base import FIRST_REVISION, Change, Happening, T, Transaction
 from runner_agent.store.draft import Delta, Draft, Edit, P
+from runner_agent.store.happened import Wall, happened
 from runner_agent.store.tables import Tables, is_live, planned_steps
 from runner_agent.store.watches import Watchers, merge
 
@@ -33,11 +35,12 @@ class State(Generic[P]):
         reserved: Version = FIRST_REVISION,
         meta: Mapping[str, str] | None = None,
         hot: Iterable[Record] = (),
+        wall: Wall | None = None,
     ) -> None:
         """`prepare` makes what the lane will need of a write's edits, and raises if they cannot be stored.
 
         `reserved`: revisions up to here may have been given out before. `hot`: what memory is to hold from
-        the start.
+        the start. `wall`: the time of day for the timeline; without it none is kept.
         """
         self.latest = Tables(archive)
         self.shown = Tables(archive)
@@ -45,10 +48,12 @@ class State(Generic[P]):
         self.meta = dict(meta or {})
         self.revision = reserved
         self._prepare = prepare
+        self._wall = wall
         self._drafted = reserved
         self._reserved = reserved
         self._reserved_on_disk = reserved
         self._queue: deque[Delta[P]] = deque()
+        self._unsafe = 0  # durable writes that are published, and would not survive a power loss yet
         self._queued: Counter[Key] = Counter()
         self._epoch: int = 0
         for record in hot:
@@ -62,13 +67,16 @@ class State(Generic[P]):
 
     # ---------------------------------------------------------------- asking
 
-    def draft(self, change: Callable[[Transaction], T], *, durable: bool) -> tuple[T, Delta[P] | None]:
+    def draft(
+        self, change: Callable[[Transaction], T], *, durable: bool, hidden: bool = False
+    ) -> tuple[T, Delta[P] | None]:
         """Run `change` on the latest state. No delta: there is nothing to commit and nothing to wait for."""
         draft = Draft(self.latest, self._drafted)
         try:
             result = change(draft)
             edits = draft.edits()
             payload = self._prepare(edits)
+            told = happened(edits, self._wall)
         except BaseException:
             self._undo(draft.finish())
             raise
@@ -79,22 +87,30 @@ class State(Generic[P]):
                 self.shown.set(key, edit.before)
         if edits:
             self._drafted = draft.revision
-        elif not self._queue:
+        elif not self._queue and not (durable and self._unsafe):
             return result, None
-        return result, self._enqueue(edits, {}, payload, durable=durable)
+        return result, self._enqueue(edits, {}, payload, durable=durable, hidden=hidden, told=told)
 
     def draft_meta(self, meta: Mapping[str, str]) -> Delta[P]:
         """As `draft`, for facts about the store."""
         return self._enqueue({}, meta, self._prepare({}), durable=True)
 
     def _enqueue(
-        self, edits: Mapping[Key, Edit], meta: Mapping[str, str], payload: P, *, durable: bool
+        self,
+        edits: Mapping[Key, Edit],
+        meta: Mapping[str, str],
+        payload: P,
+        *,
+        durable: bool,
+        hidden: bool = False,
+        told: Sequence[Happening] = (),
     ) -> Delta[P]:
         reserve = None
         if self._drafted > self._reserved:
             reserve = self._reserved = Version(self._drafted + BLOCK)
         delta = Delta(
-            durable=durable or reserve is not None,
+            durable=durable,
+            hidden=hidden or reserve is not None,
             epoch=self._epoch,
             revision=self._drafted,
             acknowledged=asyncio.get_running_loop().create_future(),
@@ -102,14 +118,15 @@ class State(Generic[P]):
             edits=edits,
             meta=meta,
             reserve=reserve,
+            happened=told,
         )
         self._queue.append(delta)
         return delta
 
     # ---------------------------------------------------------------- the lane's answer
 
-    def publish(self, deltas: Sequence[Delta[P]]) -> None:
-        """These, the oldest of the queue, are committed."""
+    def publish(self, deltas: Sequence[Delta[P]], *, safe: bool) -> None:
+        """These, the oldest of the queue, are committed; `safe`: so that they would survive a power loss."""
         news: dict[Key, Change] = {}
         for delta in deltas:
             oldest = self._queue.popleft()
@@ -126,8 +143,21 @@ class State(Generic[P]):
             self._settle(delta.edits)
         self.watchers.notice(news)
         for delta in deltas:
-            if not delta.acknowledged.done():
+            if delta.durable and not safe:
+                self._unsafe += 1
+            elif not delta.acknowledged.done():
                 delta.acknowledged.set_result(None)
+
+    def confirm(self, deltas: Sequence[Delta[P]], error: Exception | None) -> None:
+        """These, published before, would survive a power loss now; or, with `error`, nobody knows."""
+        for delta in deltas:
+            self._unsafe -= 1
+            if delta.acknowledged.done():
+                continue
+            if error is None:
+                delta.acknowledged.set_result(None)
+            else:
+                delta.acknowledged.set_exception(error)
 
     def fail(self, epoch: int, error: Callable[[], Exception]) -> None:
         """The lane could not commit a delta of this epoch, and will commit none of its successors."""
