@@ -1,0 +1,94 @@
+"""One agent: what it does from start to end, in order. Built by `wiring`, told what to do by `run`."""
+
+import asyncio
+
+import structlog
+
+from runner_agent import __version__
+from runner_agent.control.base import Caller
+from runner_agent.daemon.files import remove_agent_file, write_agent_file
+from runner_agent.daemon.frontdoor import FrontDoor
+from runner_agent.daemon.housekeeping import Housekeeping
+from runner_agent.daemon.parts import Parts
+from runner_agent.executors.machine import MachineExecutor
+from runner_agent.model.errors import RunnerError
+from runner_agent.model.phases import Trigger
+from runner_agent.reconcile.loop import Reconciler
+
+log = structlog.get_logger("agent")
+
+
+class Agent:
+    """Everything open. `work` runs it; `become_ready` and `bring_down` are asked for while it works."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        reconciler: Reconciler,
+        machine: MachineExecutor,
+        door: FrontDoor,
+        housekeeping: Housekeeping,
+    ) -> None:
+        self._parts, self._reconciler, self._machine = parts, reconciler, machine
+        self._door, self._housekeeping = door, housekeeping
+
+    async def work(self) -> None:
+        """Until cancelled, which leaves every run alone (rule 7.2)."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reconciler.run(), name="reconciler")
+            tasks.create_task(self._door.serve(), name="api")
+            tasks.create_task(self._housekeeping.run(), name="housekeeping")
+
+    async def become_ready(self) -> None:
+        """Recover, put the file in force, fire what is to be fired, and tell clients where we are (rules 2.9,
+        6.3, 7.5). Who finds us finds it all under way.
+        """
+        await self._reconciler.recovered()
+        await self._parts.default_file.apply()
+        if self._parts.settings.post_machine_start:
+            await self._fire(Trigger.POST_MACHINE_START)
+        for event in self._parts.settings.fire:
+            await self._fire(event)
+        self._door.open()
+        environment = self._parts.identity.environment_id
+        state = self._parts.settings.state_dir
+        write_agent_file(state, self._parts.listening.addresses, environment, __version__)
+
+    async def bring_down(self, *, now: bool) -> None:
+        """Everything down in order, then the launcher we started (rule 7.1). Asked again with `now`: at
+        once.
+        """
+        self._door.close_to_wishes()
+        await self._reconciler.bring_down(now=now)
+        await self._machine.stop_launcher()
+        remove_agent_file(self._parts.settings.state_dir)
+
+    async def pulse(self) -> None:
+        """Return once the loop has taken something up that was put before it now, and the store has answered:
+        the proof of life that the watchdog wants (rule 7.5).
+        """
+        await self._reconciler.pulse()
+        await self._parts.store.write(lambda _: None, durable=False)
+
+    def summary(self) -> str:
+        """One line for `systemctl status`."""
+        return f"ready on {', '.join(self._parts.listening.addresses)}"
+
+    def facts(self) -> dict[str, str]:
+        """What the log says of it."""
+        return {
+            "version": __version__,
+            "environment": self._parts.identity.environment_id,
+            "addresses": " ".join(self._parts.listening.addresses),
+            "state": str(self._parts.settings.state_dir),
+        }
+
+    async def _fire(self, event: Trigger) -> None:
+        try:
+            fired = await self._parts.commands.triggers.fire(event, Caller("the agent"))
+        except RunnerError as error:  # a full disk, say: what runs goes on, and so does the agent
+            log.error("cannot fire", trigger=event.value, error=str(error))  # noqa: TRY400  it says it all
+            return
+        if not fired.repeated:
+            started = [*fired.services, *fired.tasks]
+            log.info("fired", trigger=event.value, started=" ".join(started) or "nothing")

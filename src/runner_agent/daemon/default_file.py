@@ -1,0 +1,91 @@
+"""The automations file the agent applies by itself at start; a broken one never stops it (rules 2.8, 2.9).
+
+Which: the one that settings name, else the one a user has made the default, else the first of the usual
+places.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from runner_agent.control.base import Caller
+from runner_agent.control.commands import Commands
+from runner_agent.kit.clock import Clock
+from runner_agent.model.errors import FailedPrecondition, InvalidArgument, RunnerError, Violation
+from runner_agent.store.base import Store
+
+_META = "automations_file"
+
+log = structlog.get_logger("automations")
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """`path` is None where there is no file; `error` is "" while its contents are in force."""
+
+    path: Path | None = None
+    applied_at: datetime | None = None
+    error: str = ""
+
+
+class DefaultFile:
+    """Finds it, applies it, and remembers how that went."""
+
+    def __init__(
+        self, store: Store, commands: Commands, clock: Clock, workspace: Path, named: Path | None
+    ) -> None:
+        """`named` is the settings' choice."""
+        self._store, self._commands, self._clock = store, commands, clock
+        self._workspace, self._named = workspace, named
+        self.state = FileState()
+
+    async def make_default(self, path: Path) -> None:
+        """From now on, and at every start, this is the file; it is put in force now.
+
+        Raises InvalidArgument for one that is not absolute or not right, FailedPrecondition where settings
+        name another.
+        """
+        if not path.is_absolute():
+            raise InvalidArgument(Violation("path", f"{path} is not absolute; give the whole path"))
+        if self._named not in (None, path):
+            raise FailedPrecondition(
+                f"{path} cannot be made the default: this agent was started with --automations {self._named}"
+            )
+        await self._put_in_force(path)
+        await self._store.set_meta(_META, str(path))
+
+    async def apply(self) -> None:
+        """Put the file in force if there is one. What is wrong is told, and the last good definitions
+        stay.
+        """
+        from runner_agent.control.automations import find_default
+
+        chosen = self._store.get_meta(_META)
+        path = self._named or (Path(chosen) if chosen else find_default(self._workspace))
+        if path is None:
+            return
+        try:
+            await self._put_in_force(path)
+        except RunnerError as error:
+            self.state = FileState(path, error=str(error))
+            log.error(  # noqa: TRY400  the sentence says it all
+                "automations file is not in force", file=str(path), error=str(error)
+            )
+
+    async def _put_in_force(self, path: Path) -> None:
+        from runner_agent.control.automations import read_file
+
+        services, tasks = self._store.services(), self._store.tasks()
+        known = {one.metadata.reference for one in services} | {one.metadata.reference for one in tasks}
+        result = await self._commands.file.apply(
+            read_file(path, known=known), Caller(f"automations file {path}"), patience=0
+        )
+        self.state = FileState(path, self._clock.wall())
+        log.info(
+            "automations file applied",
+            file=str(path),
+            created=len(result.created),
+            changed=len(result.changed),
+        )

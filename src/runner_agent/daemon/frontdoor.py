@@ -1,0 +1,84 @@
+"""The API as this agent offers it: who may enter, what the handlers stand on, and the server over our
+sockets.
+"""
+
+import asyncio
+import os
+from datetime import datetime
+from pathlib import Path
+
+from runner_agent import __version__
+from runner_agent.api.app import Health, build_app
+from runner_agent.api.auth import Guard
+from runner_agent.api.backend import AgentInfo, AutomationsState, Backend
+from runner_agent.api.logs import log_routes
+from runner_agent.api.methods import bound_methods
+from runner_agent.api.server import Server
+from runner_agent.api.wire_out import Outward
+from runner_agent.api.wishes import Wishes
+from runner_agent.daemon.parts import Parts
+
+
+class FrontDoor:
+    """Serves from the start, and says it is ready once told so."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._started_at: datetime = parts.clock.wall()
+        self._ready = False
+        self._wishes = Wishes()
+        outward = Outward(parts.identity.environment_id, parts.listening.log_root)
+        backend = Backend(
+            store=parts.store,
+            commands=parts.commands,
+            outward=outward,
+            info=self._info,
+            new_id=parts.new_id,
+            set_automations_file=self._set_automations_file,
+            clock=parts.clock,
+            timing=parts.timing,
+            logs=parts.logs,
+        )
+        guard = Guard(parts.identity.token, frozenset({0, os.getuid(), parts.user.uid}), parts.clock.now)
+        closing = asyncio.Event()
+        logs = log_routes(parts.store, parts.logbook, closing)
+        health = Health(lambda: self._ready, parts.metrics.text)
+        methods = self._wishes.guard(bound_methods(backend))
+        app = build_app(methods, guard, health, closing, logs, parts.metrics.count_call)
+        self._server = Server(app, parts.listening.sockets, closing)
+
+    def open(self) -> None:
+        """Say on /readyz that the agent is ready, and begin to take wishes."""
+        self._ready = True
+        self._wishes.take()
+
+    def close_to_wishes(self) -> None:
+        """The agent goes down: from now on answer questions, but promise nothing that cannot be kept."""
+        self._ready = False
+        self._wishes.refuse()
+
+    async def serve(self) -> None:
+        """Until cancelled; then streams are ended and answers under way are finished first."""
+        serving = asyncio.create_task(self._server.serve(), name="server")
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            self._server.stop()
+            await serving
+            raise
+
+    async def _set_automations_file(self, path: str) -> None:
+        await self._parts.default_file.make_default(Path(path))
+
+    def _info(self) -> AgentInfo:
+        file = self._parts.default_file.state
+        automations = AutomationsState(str(file.path or ""), file.applied_at, file.error)
+        return AgentInfo(
+            version=__version__,
+            pid=os.getpid(),
+            addresses=self._parts.listening.addresses,
+            state_dir=str(self._parts.settings.state_dir),
+            workspace=str(self._parts.settings.workspace),
+            started_at=self._started_at,
+            automations=automations,
+        )

@@ -1,0 +1,102 @@
+"""The addresses the agent answers on: a socket left over by a dead agent is replaced, a live agent's
+never.
+"""
+
+import os
+import socket
+import stat
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner_agent.api.listeners import CannotListen, bind_tcp, bind_unix
+from runner_agent.client.addresses import TcpAddress, UnixAddress
+from runner_agent.daemon.settings import parse_listen
+from runner_agent.daemon.user import User
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Bound sockets, and their addresses as clients take them."""
+
+    sockets: tuple[socket.socket, ...]
+    addresses: tuple[str, ...]
+    log_root: str
+    unix_path: str
+
+    def close(self) -> None:
+        """Close them. Socket files stay until the next agent binds: another process may hold the same
+        socket.
+        """
+        for one in self.sockets:
+            one.close()
+
+
+def listen(texts: Sequence[str], external_url: str = "", owner: User | None = None) -> Listening:
+    """Bind all; unix sockets are given to `owner`, whose commands ask there. Raises CannotListen, with none
+    left bound.
+    """
+    bound: list[socket.socket] = []
+    addresses: list[str] = []
+    tcp_root, unix_path = "", ""
+    try:
+        for text in texts:
+            match parse_listen(text):
+                case UnixAddress(path=path):
+                    bound.append(_unix(Path(path)))
+                    if owner is not None and owner.other:
+                        os.chown(path, owner.uid, owner.gid)
+                    addresses.append(f"unix:{path}")
+                    unix_path = unix_path or path
+                case TcpAddress(host=host):
+                    bound.append(bind_tcp(host, parse_port(text)))
+                    port = bound[-1].getsockname()[1]
+                    name = f"[{host}]" if ":" in host else host
+                    addresses.append(f"tcp:{name}:{port}")
+                    tcp_root = tcp_root or f"http://{name}:{port}"
+    except BaseException:
+        for one in bound:
+            one.close()
+        raise
+    root = external_url.rstrip("/") or tcp_root or "http://localhost"
+    return Listening(tuple(bound), tuple(addresses), root, unix_path)
+
+
+def parse_port(text: str) -> int:
+    """The port of a tcp: address."""
+    return int(text.rpartition(":")[2])
+
+
+def _unix(path: Path) -> socket.socket:
+    try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {path}: its directory cannot be made ({error.strerror}); choose another path"
+        ) from None
+    if path.exists():
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise CannotListen(
+                f"cannot listen on {path}: a file that is no socket is there; move it or choose another path"
+            )
+        if (pid := _who_answers(path)) is not None:
+            raise CannotListen(
+                f"cannot listen on {path}: an agent is already running there, pid {pid}; stop it first"
+            )
+        path.unlink()
+    return bind_unix(path)
+
+
+def _who_answers(path: Path) -> int | None:
+    """The process that listens there, or None: the file is left over."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2)
+        try:
+            probe.connect(os.fspath(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return None
+        except OSError:
+            pass  # it is busy, so it lives
+        pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)

@@ -1,0 +1,50 @@
+"""Telling systemd how things stand (sd_notify): READY, STATUS, STOPPING, RELOADING, WATCHDOG. Silent where
+nobody listens.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+
+
+class Notifier:
+    """One datagram per message to the socket named by NOTIFY_SOCKET, which commands must not inherit."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        microseconds = environ.get("WATCHDOG_USEC", "0")
+        mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        self.watchdog_seconds = int(microseconds) / 1e6 if mine and microseconds.isdecimal() else 0.0
+
+    def ready(self, status: str) -> None:
+        """The API answers and recovery is complete (rule 7.5)."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def status(self, text: str) -> None:
+        """A line for `systemctl status`."""
+        self._send(f"STATUS={text}")
+
+    def reloading(self) -> None:
+        """The program is about to be executed anew (rule 7.2)."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reloading")
+
+    def stopping(self) -> None:
+        """The orderly stop has begun."""
+        self._send("STOPPING=1\nSTATUS=stopping services and tasks")
+
+    def alive(self) -> None:
+        """The watchdog's proof of life."""
+        self._send("WATCHDOG=1")
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        path = self._address
+        address = "\0" + path[1:] if path.startswith("@") else path
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
+        ):
+            sock.sendto(message.encode(), address)

@@ -1,0 +1,156 @@
+"""`serve`: one agent from its settings to its exit code, with its signals (rules 7.1, 7.2, 7.5).
+
+SIGTERM and SIGINT stop everything in order; a second SIGINT hastens. SIGHUP leaves every run alone and
+executes the program anew, which is how an upgrade takes hold.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from enum import Enum
+
+import structlog
+
+from runner_agent.daemon import lean
+from runner_agent.daemon.agent import Agent
+from runner_agent.daemon.journal import configure_log
+from runner_agent.daemon.notify import Notifier
+from runner_agent.daemon.settings import ServeOptions, Settings, load
+from runner_agent.daemon.wiring import open_agent
+from runner_agent.model.errors import RunnerError
+
+log = structlog.get_logger("agent")
+
+
+class Outcome(Enum):
+    """What comes after."""
+
+    STOPPED = "stopped"
+    AGAIN = "again"
+
+
+def serve(options: ServeOptions) -> int:
+    """Run the daemon until it is told to stop; its exit code. Raises RunnerError where it cannot go on."""
+    settings = load(options)
+    configure_log(settings.log_level)
+    if asyncio.run(_serve(settings)) is Outcome.AGAIN:
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    return 0
+
+
+async def _serve(settings: Settings) -> Outcome:
+    notifier = Notifier(os.environ)
+    async with AsyncExitStack() as stack:
+        signals = Signals()
+        agent = await open_agent(settings, stack)
+        told = asyncio.create_task(_until_told(agent, signals, notifier), name="signals")
+        others = [
+            asyncio.create_task(agent.work(), name="agent"),
+            asyncio.create_task(_watchdog(agent, notifier), name="watchdog"),
+        ]
+        try:
+            # Only the one that listens to signals ends by itself; another that ends has failed.
+            done, _ = await asyncio.wait({told, *others}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            return told.result()
+        except ExceptionGroup as group:
+            raise _root(group) from None
+        finally:
+            for task in (told, *others):
+                task.cancel()
+            await asyncio.wait({told, *others})
+
+
+def _root(group: ExceptionGroup[Exception]) -> Exception:
+    """The one thing that is wrong, if it is one and a sentence says it; else all, for whoever mends it."""
+    told, others = group.split(RunnerError)
+    leaves = _leaves(told) if told is not None and others is None else []
+    return leaves[0] if len(leaves) == 1 else group
+
+
+def _leaves(group: ExceptionGroup[RunnerError]) -> list[RunnerError]:
+    return [
+        leaf
+        for one in group.exceptions
+        for leaf in (_leaves(one) if isinstance(one, ExceptionGroup) else [one])
+    ]
+
+
+class Signals:
+    """Signals as a queue, taken over before anything is promised to anybody."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._queue.put_nowait, number)
+
+    async def next(self) -> signal.Signals:
+        """The next one."""
+        return await self._queue.get()
+
+
+async def _until_told(agent: Agent, signals: Signals, notifier: Notifier) -> Outcome:
+    """Ready, then watch, then down or again."""
+    starting = asyncio.create_task(_become_ready(agent, notifier), name="start")
+    told = asyncio.create_task(signals.next(), name="signal")
+    try:
+        await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        first = await told
+    finally:
+        for task in (starting, told):
+            task.cancel()
+        await asyncio.gather(starting, told, return_exceptions=True)
+    if first is signal.SIGHUP:
+        notifier.reloading()
+        log.info("executing anew; runs go on")
+        return Outcome.AGAIN
+    log.info("stopping", signal=first.name)
+    notifier.stopping()
+    await _bring_down(agent, signals)
+    log.info("stopped")
+    return Outcome.STOPPED
+
+
+async def _become_ready(agent: Agent, notifier: Notifier) -> None:
+    await agent.become_ready()
+    lean.settle()
+    notifier.ready(agent.summary())
+    log.info("ready", **agent.facts())
+
+
+async def _bring_down(agent: Agent, signals: Signals) -> None:
+    """In order; told again by SIGINT, at once (rule 7.1)."""
+    stopping = asyncio.create_task(agent.bring_down(now=False), name="stop")
+    more = asyncio.create_task(signals.next(), name="signal")
+    try:
+        while not stopping.done():
+            await asyncio.wait({stopping, more}, return_when=asyncio.FIRST_COMPLETED)
+            if not more.done():
+                continue
+            if more.result() is signal.SIGINT:
+                log.warning("told again: killing everything")
+                await agent.bring_down(now=True)
+            more = asyncio.create_task(signals.next(), name="signal")
+        stopping.result()
+    finally:
+        for task in (stopping, more):
+            task.cancel()
+        await asyncio.gather(stopping, more, return_exceptions=True)
+
+
+async def _watchdog(agent: Agent, notifier: Notifier) -> None:
+    """Proof of life at half the interval that systemd asks for. A loop that hangs proves nothing, and is
+    restarted.
+    """
+    while notifier.watchdog_seconds:
+        await agent.pulse()
+        notifier.alive()
+        await asyncio.sleep(notifier.watchdog_seconds / 2)
+    await asyncio.Event().wait()

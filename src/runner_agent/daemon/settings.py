@@ -1,0 +1,261 @@
+"""Settings: every choice a platform engineer has, one field each, with its default, unit and reason.
+
+Precedence: flag, environment (RUNNER_AGENT_ and the name in capitals), configuration file, default.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, cast
+
+from runner_agent.client.addresses import SYSTEM_SOCKET, Address, TcpAddress, UnixAddress, default_state_dir
+from runner_agent.control.durations import ACCEPTED, parse_duration
+from runner_agent.core.timing import NANOSECONDS
+from runner_agent.model.errors import InvalidArgument, Violation
+from runner_agent.model.phases import Trigger
+
+PREFIX = "RUNNER_AGENT_"
+SOCKET_NAME = "api.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """The flags of `serve`; None or empty is "not given"."""
+
+    state_dir: Path | None = None
+    workspace: Path | None = None
+    listen: tuple[str, ...] = ()
+    automations: Path | None = None
+    config: Path | None = None
+    fire: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the agent runs with. Durations are seconds; a size is bytes.
+
+    `workspace` is where commands run and default automations files are looked for. `shell` runs them, with
+    `-c`; "" is
+    bash, or sh where there is none. `run_as` is the user they run as; "" is the agent's own. `environment` is
+    given to
+    every command. `service_stop_grace` and `task_stop_grace` are the two minutes of rules 3.7 and 4.6;
+    `ready_attempt_timeout` bounds one `ready` attempt, 0 is no bound (rule 3.3). `log_cap` bounds each log
+    file.
+    `executions_kept` and `executions_age` bound what is remembered of each task (rule 4.9). `external_url` is
+    where clients elsewhere reach the API. `environment_id` is fixed by the platform, else drawn once. `fire`
+    are events to fire once ready; `post_machine_start` tells whether that one is fired by the agent itself,
+    once per boot. `cgroup` is a folder of a version 2 hierarchy that is given over to us, in which each run
+    gets a cgroup of its own; "" is none, and then a run's subtree is walked. `log_level` is the least that
+    the agent's own log tells.
+    """
+
+    state_dir: Path
+    workspace: Path
+    listen: tuple[str, ...] = ()
+    automations: Path | None = None
+    fire: tuple[Trigger, ...] = ()
+    shell: str = ""
+    run_as: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    environment_id: str = ""
+    external_url: str = ""
+    token: str = ""
+    service_stop_grace: float = 120.0
+    task_stop_grace: float = 120.0
+    ready_attempt_timeout: float = 0.0
+    log_cap: int = 64 << 20
+    executions_kept: int = 200
+    executions_age: float = 30 * 86400.0
+    post_machine_start: bool = True
+    cgroup: str = ""
+    log_level: str = "info"
+
+
+_DURATIONS = frozenset({"service_stop_grace", "task_stop_grace", "ready_attempt_timeout", "executions_age"})
+_COUNTS = frozenset({"log_cap", "executions_kept"})
+_SWITCHES = frozenset({"post_machine_start"})
+_PATHS = frozenset({"state_dir", "workspace", "automations"})
+_NAMES = frozenset(one.name for one in fields(Settings))
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: int | None = None) -> Settings:
+    """All settings of a daemon. Raises InvalidArgument listing every value that cannot be used, and where it
+    was found.
+    """
+    environ = os.environ if environ is None else environ
+    uid = os.getuid() if uid is None else uid
+    wrong: list[Violation] = []
+    found: dict[str, object] = {}
+    for name, raw, place in (*_from_file(options, environ, uid, wrong), *_from_environ(environ)):
+        try:
+            found[name] = _parsed(name, raw)
+        except ValueError as error:
+            wrong.append(Violation(f"{place}: {name}", str(error)))
+    found.update(_from_flags(options, wrong))
+    if wrong:
+        raise InvalidArgument(*wrong)
+    found.setdefault("state_dir", default_state_dir(environ, uid))
+    found.setdefault("workspace", Path.cwd())
+    for name in _PATHS & found.keys():
+        found[name] = cast("Path", found[name]).absolute()
+    _require_directory(cast("Path", found["workspace"]))
+    found.setdefault("listen", _default_listen(options, cast("Path", found["state_dir"]), environ, uid))
+    return Settings(**cast("dict[str, Any]", found))
+
+
+def _require_directory(workspace: Path) -> None:
+    if not workspace.is_dir():
+        what = "is not a directory" if os.path.lexists(workspace) else "does not exist"
+        advice = "make it, or name another one with --workspace or RUNNER_AGENT_WORKSPACE"
+        raise InvalidArgument(Violation("workspace", f"{workspace} {what}; {advice}"))
+
+
+def _from_flags(options: ServeOptions, wrong: list[Violation]) -> dict[str, object]:
+    given: dict[str, object] = {}
+    for name in ("state_dir", "workspace", "automations", "listen"):
+        if value := getattr(options, name):
+            given[name] = value
+    try:
+        if options.fire:
+            given["fire"] = tuple(_trigger(name) for name in options.fire)
+    except ValueError as error:
+        wrong.append(Violation("--fire", str(error)))
+    return given
+
+
+def _from_environ(environ: Mapping[str, str]) -> list[tuple[str, object, str]]:
+    names = ((name, PREFIX + name.upper()) for name in sorted(_NAMES))
+    return [(name, environ[key], key) for name, key in names if environ.get(key)]
+
+
+def _from_file(
+    options: ServeOptions, environ: Mapping[str, str], uid: int, wrong: list[Violation]
+) -> list[tuple[str, object, str]]:
+    path = config_path(options, environ, uid)
+    named = options.config is not None or bool(environ.get(f"{PREFIX}CONFIG"))
+    if not named and not path.exists():
+        return []
+    import yaml
+
+    try:
+        content = cast("object", yaml.safe_load(path.read_text(encoding="utf-8")) or dict[object, object]())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        wrong.append(Violation(str(path), f"cannot be read as YAML: {error}"))
+        return []
+    if not isinstance(content, dict):
+        wrong.append(Violation(str(path), "must be a map of settings"))
+        return []
+    items = cast("dict[object, object]", content)
+    unknown = sorted(str(name) for name in items if name not in _NAMES)
+    known = ", ".join(sorted(_NAMES))
+    wrong.extend(Violation(f"{path}: {name}", f"is not a setting; settings are {known}") for name in unknown)
+    return [(str(name), value, str(path)) for name, value in items.items() if name in _NAMES]
+
+
+def config_path(options: ServeOptions, environ: Mapping[str, str], uid: int) -> Path:
+    """The configuration file: --config, RUNNER_AGENT_CONFIG, else the fixed place for root and for others."""
+    if options.config is not None:
+        return options.config
+    if named := environ.get(f"{PREFIX}CONFIG"):
+        return Path(named)
+    if uid == 0:
+        return Path("/etc/runner-agent/config.yaml")
+    base = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".config")
+    return Path(base) / "runner-agent/config.yaml"
+
+
+def _default_listen(
+    options: ServeOptions, state_dir: Path, environ: Mapping[str, str], uid: int
+) -> tuple[str, ...]:
+    """The API socket, as the interface fixes it: beside an explicit state directory, else in the run-time
+    directory.
+    """
+    explicit = options.state_dir is not None or bool(environ.get(f"{PREFIX}STATE_DIR"))
+    runtime = environ.get("XDG_RUNTIME_DIR")
+    if explicit:
+        return (f"unix:{state_dir / SOCKET_NAME}",)
+    if uid == 0:
+        return (f"unix:{SYSTEM_SOCKET}",)
+    if runtime:
+        return (f"unix:{runtime}/runner-agent/{SOCKET_NAME}",)
+    return (f"unix:{state_dir / SOCKET_NAME}",)
+
+
+def parse_listen(text: str) -> Address:
+    """`unix:PATH` or `tcp:HOST:PORT`; port 0 takes a free one. Raises InvalidArgument."""
+    if text.startswith("unix:") and len(text) > len("unix:"):
+        path = text.removeprefix("unix:").removeprefix("//")
+        if len(os.fsencode(path)) > 107:
+            raise InvalidArgument(
+                Violation(
+                    "--listen",
+                    f"the socket path {path} is longer than the 107 bytes Linux takes; choose a shorter one",
+                )
+            )
+        return UnixAddress(path)
+    host, _, port = text.removeprefix("tcp:").rpartition(":")
+    if text.startswith("tcp:") and host and port.isdecimal() and int(port) < 65536:
+        return TcpAddress(host.strip("[]"), int(port))
+    raise InvalidArgument(
+        Violation("--listen", f"cannot listen on {text!r}: give unix:PATH or tcp:HOST:PORT")
+    )
+
+
+def _trigger(name: str) -> Trigger:
+    try:
+        trigger = Trigger(name)
+    except ValueError:
+        trigger = Trigger.MANUAL
+    if trigger is Trigger.MANUAL:
+        events = ", ".join(one.value for one in Trigger if one is not Trigger.MANUAL)
+        raise ValueError(f"{name!r} is not an event that can be fired; events are {events}")
+    return trigger
+
+
+def _parsed(name: str, raw: object) -> object:
+    """One value from a file or the environment. Raises ValueError saying what is accepted."""
+    if name in _DURATIONS:
+        return _seconds(raw)
+    if name in _COUNTS:
+        if isinstance(raw, bool) or not str(raw).isdecimal():
+            raise ValueError(f"must be a whole number, not {raw!r}")
+        return int(str(raw))
+    if name in _SWITCHES:
+        if str(raw).lower() in ("true", "1", "yes", "on"):
+            return True
+        if str(raw).lower() in ("false", "0", "no", "off"):
+            return False
+        raise ValueError(f"must be true or false, not {raw!r}")
+    if name in ("listen", "fire"):
+        items = cast("list[object]", raw) if isinstance(raw, list) else str(raw).split(",")
+        texts = tuple(str(item).strip() for item in items)
+        return tuple(_trigger(text) for text in texts) if name == "fire" else texts
+    if name == "environment":
+        return _environment(raw)
+    if not isinstance(raw, str):
+        raise ValueError(f"must be text, not {raw!r}")  # noqa: TRY004  a wrong value like any other here
+    if "\0" in raw:
+        raise ValueError("must not hold a NUL byte")
+    if name == "log_level" and raw.lower() not in _LEVELS:
+        raise ValueError(f"must be one of {', '.join(_LEVELS)}, not {raw!r}")
+    return Path(raw) if name in _PATHS else raw
+
+
+def _seconds(raw: object) -> float:
+    text = f"{raw}s" if not isinstance(raw, bool) and str(raw).replace(".", "", 1).isdecimal() else str(raw)
+    parsed = parse_duration(text)
+    if parsed is None:
+        raise ValueError(f"must be a duration {ACCEPTED}, or a number of seconds, not {raw!r}")
+    return parsed / NANOSECONDS
+
+
+def _environment(raw: object) -> dict[str, str]:
+    if isinstance(raw, dict):
+        pairs = cast("dict[object, object]", raw)
+        return {str(name): str(value) for name, value in pairs.items()}
+    items = [item.partition("=") for item in str(raw).split(",")]
+    if not all(equals for _, equals, _ in items):
+        raise ValueError("must be NAME=VALUE, several parted by commas")
+    return {name.strip(): value for name, _, value in items}

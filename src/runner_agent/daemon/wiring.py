@@ -1,0 +1,120 @@
+"""Wiring: every floor built once, from the bottom up, and taken down in reverse."""
+
+import sys
+import uuid
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from runner_agent.control.commands import Commands
+from runner_agent.core.timing import Timing
+from runner_agent.daemon import files
+from runner_agent.daemon.agent import Agent
+from runner_agent.daemon.default_file import DefaultFile
+from runner_agent.daemon.frontdoor import FrontDoor
+from runner_agent.daemon.housekeeping import Housekeeping
+from runner_agent.daemon.identity import establish
+from runner_agent.daemon.listening import listen
+from runner_agent.daemon.metrics import CountedNotes, Metrics
+from runner_agent.daemon.parts import Parts
+from runner_agent.daemon.settings import Settings
+from runner_agent.daemon.user import User, find_user
+from runner_agent.executors.machine import MachineExecutor, MachineSettings
+from runner_agent.executors.table import MACHINE, Executors
+from runner_agent.kit.clock import SystemClock
+from runner_agent.kit.inotify import Inotify
+from runner_agent.logs.cap import LogCap
+from runner_agent.logs.files import LogFiles
+from runner_agent.logs.logbook import Logbook
+from runner_agent.model.ids import BootMark
+from runner_agent.reconcile.evidence import Evidence, Owner
+from runner_agent.reconcile.loop import Reconciler, Setting
+from runner_agent.reconcile.means import Means
+from runner_agent.reconcile.requests import Requests
+from runner_agent.store.sqlite import SqliteStore
+
+
+def new_id() -> str:
+    """A UUID never given before."""
+    return str(uuid.uuid4())
+
+
+# long: one list, read from the bottom up
+async def open_agent(settings: Settings, stack: AsyncExitStack) -> Agent:
+    """Everything open and nothing running yet; `stack` closes it. Raises RunnerError saying what stands in
+    the way.
+    """
+    state = settings.state_dir
+    files.make_state_dir(state)
+    lock = files.StateLock(state)
+    lock.acquire()
+    stack.callback(lock.release)
+    user = find_user(settings.run_as)
+    clock = SystemClock()
+    store = SqliteStore(state / files.DATABASE, clock.wall)
+    stack.push_async_callback(store.aclose)
+    metrics = Metrics(store, lambda: store.commits)
+    identity = await establish(
+        store, state / files.TOKEN, environment_id=settings.environment_id, token=settings.token
+    )
+    listening = listen(settings.listen, settings.external_url, user)
+    stack.callback(listening.close)
+    inotify = Inotify()
+    stack.callback(inotify.close)
+    logs = LogFiles(state / files.LOGS)
+    machine = MachineExecutor(_machine(settings))
+    stack.push_async_callback(machine.aclose)
+    evidence = _evidence(settings, logs, inotify, user)
+    requests = Requests(evidence, identity.environment_id, listening.unix_path, settings.environment)
+    means = Means(
+        store,
+        CountedNotes(store, clock, metrics.count_fact),
+        Executors({MACHINE: machine}),
+        requests,
+        evidence,
+        clock,
+    )
+    timing = _timing(settings)
+    reconciler = Reconciler(means, Setting(BootMark(clock.boot_mark()), timing, new_id))
+    commands = Commands(store, clock, new_id)
+    parts = Parts(
+        settings=settings,
+        identity=identity,
+        listening=listening,
+        user=user,
+        clock=clock,
+        timing=timing,
+        new_id=new_id,
+        store=store,
+        commands=commands,
+        default_file=DefaultFile(store, commands, clock, settings.workspace, settings.automations),
+        logs=logs,
+        logbook=Logbook(logs, inotify),
+        metrics=metrics,
+    )
+    return Agent(parts, reconciler, machine, FrontDoor(parts), Housekeeping(parts))
+
+
+def _machine(settings: Settings) -> MachineSettings:
+    return MachineSettings(
+        state_dir=settings.state_dir,
+        workspace=settings.workspace,
+        shell=settings.shell,
+        run_as=settings.run_as,
+        own_path=str(Path(sys.executable).parent),
+        cgroup=settings.cgroup,
+    )
+
+
+def _evidence(settings: Settings, logs: LogFiles, inotify: Inotify, user: User) -> Evidence:
+    outputs = settings.state_dir / files.OUTPUTS
+    outputs.mkdir(mode=0o711, exist_ok=True)
+    owner = Owner(user.uid, user.gid) if user.other else None
+    return Evidence(logs, LogCap(inotify, settings.log_cap), outputs, inotify, owner)
+
+
+def _timing(settings: Settings) -> Timing:
+    return Timing(
+        service_stop_grace=settings.service_stop_grace,
+        task_stop_grace=settings.task_stop_grace,
+        ready_attempt_timeout=settings.ready_attempt_timeout,
+    )

@@ -1,0 +1,132 @@
+"""The file the agent applies by itself (rules 2.8 and 2.9)."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from runner_agent.control.commands import Commands
+from runner_agent.daemon.default_file import DefaultFile
+from runner_agent.kit.clock import SystemClock
+from runner_agent.model.errors import FailedPrecondition, InvalidArgument, RunnerError
+from runner_agent.store.memory import MemoryStore
+
+
+class World:
+    """A store over any number of starts."""
+
+    def __init__(self, workspace: Path) -> None:
+        self.store, self.workspace = MemoryStore(), workspace
+
+    def file(self, named: Path | None = None) -> DefaultFile:
+        """As of a new start."""
+        clock = SystemClock()
+        commands = Commands(self.store, clock, lambda: str(uuid.uuid4()))
+        return DefaultFile(self.store, commands, clock, self.workspace, named)
+
+    def write(self, name: str, *references: str, bad: bool = False) -> Path:
+        """An automations file with such tasks."""
+        path = self.workspace / name
+        path.parent.mkdir(exist_ok=True)
+        entries = "".join(
+            f"  {one}: {{name: {one}, {'comand' if bad else 'command'}: x}}\n" for one in references
+        )
+        path.write_text(f"tasks:\n{entries}")
+        return path
+
+    @property
+    def tasks(self) -> set[str]:
+        """What is in force."""
+        return {one.metadata.reference for one in self.store.tasks()}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def test_none_is_no_trouble(world: World) -> None:
+    file = world.file()
+    await file.apply()
+    assert (file.state.path, file.state.error) == (None, "")
+
+
+async def test_the_first_of_the_usual_places(world: World) -> None:
+    """Rule 2.8."""
+    world.write(".gitpod/automations.yaml", "second")
+    world.write(".ona/automations.yml", "first")
+    file = world.file()
+    await file.apply()
+    assert file.state.path == world.workspace / ".ona/automations.yml"
+    assert world.tasks == {"first"}
+
+
+async def test_a_broken_one_is_told_and_the_last_good_one_stays(world: World) -> None:
+    """Rule 2.9."""
+    world.write(".ona/automations.yaml", "good")
+    await world.file().apply()
+    world.write(".ona/automations.yaml", "worse", bad=True)
+    file = world.file()
+    await file.apply()
+    assert "comand" in file.state.error
+    assert file.state.applied_at is None
+    assert world.tasks == {"good"}
+    world.write(".ona/automations.yaml", "good", "better")
+    await file.apply()
+    assert file.state.error == ""
+    assert world.tasks == {"good", "better"}
+
+
+async def test_settings_beat_the_user_s_choice_beats_the_usual_places(world: World) -> None:
+    usual, chosen, named = (
+        world.write(".ona/automations.yaml", "a"),
+        world.write("b.yaml", "b"),
+        world.write("c.yaml", "c"),
+    )
+    first = world.file()
+    await first.make_default(chosen)
+    assert world.tasks == {"b"}
+    again = world.file()
+    await again.apply()
+    assert again.state.path == chosen
+    by_settings = world.file(named)
+    await by_settings.apply()
+    assert by_settings.state.path == named
+    assert world.tasks == {"b", "c"}
+    with pytest.raises(FailedPrecondition, match=r"--automations"):
+        await by_settings.make_default(usual)
+
+
+async def test_what_is_not_right_does_not_become_the_default(world: World) -> None:
+    good = world.write("good.yaml", "good")
+    await world.file().make_default(good)
+    for path in (world.workspace / "absent.yaml", world.write("bad.yaml", "x", bad=True)):
+        with pytest.raises(RunnerError, match=path.name):
+            await world.file().make_default(path)
+    with pytest.raises(InvalidArgument, match="absolute"):
+        await world.file().make_default(Path("relative.yaml"))
+    later = world.file()
+    await later.apply()
+    assert later.state.path == good
+
+
+async def test_a_chosen_file_that_has_gone_is_told(world: World) -> None:
+    good = world.write("good.yaml", "good")
+    await world.file().make_default(good)
+    good.unlink()
+    file = world.file()
+    await file.apply()
+    assert "no such file" in file.state.error
+    assert world.tasks == {"good"}
+
+
+async def test_a_file_may_depend_on_what_is_there_already(world: World) -> None:
+    """As `update` has it."""
+    world.write(".ona/automations.yaml", "base")
+    await world.file().apply()
+    path = world.workspace / "more.yaml"
+    path.write_text("tasks:\n  more: {name: more, command: x, dependsOn: [base]}\n")
+    await world.file().make_default(path)
+    assert world.tasks == {"base", "more"}

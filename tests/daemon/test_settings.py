@@ -1,0 +1,125 @@
+"""Settings: where each comes from, which wins, and how a wrong one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner_agent.daemon.settings import ServeOptions, config_path, load, parse_listen
+from runner_agent.model.errors import InvalidArgument
+from runner_agent.model.phases import Trigger
+
+
+def file_of(path: Path, text: str) -> Path:
+    """A configuration file."""
+    path.write_text(text)
+    return path
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    """Interface: precedence of settings."""
+    config = file_of(
+        tmp_path / "c.yaml",
+        "service_stop_grace: 1m\ntask_stop_grace: 90\nshell: /bin/dash\nstate_dir: /from/file\n",
+    )
+    environ = {
+        "RUNNER_AGENT_TASK_STOP_GRACE": "1h30m",
+        "RUNNER_AGENT_STATE_DIR": "/from/environ",
+        "HOME": "/h",
+    }
+    settings = load(
+        ServeOptions(state_dir=Path("/from/flag"), workspace=tmp_path, config=config), environ, 1000
+    )
+    assert settings.state_dir == Path("/from/flag")
+    assert settings.task_stop_grace == 5400
+    assert settings.service_stop_grace == 60
+    assert settings.shell == "/bin/dash"
+    assert settings.ready_attempt_timeout == 0
+    assert load(ServeOptions(workspace=tmp_path, config=config), environ, 1000).state_dir == Path(
+        "/from/environ"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("120", 120), ("120s", 120), ("2m", 120), ("1h30m", 5400), ("1.5s", 1.5), ("0", 0), ("1.5", 1.5)],
+)
+def test_durations_are_read_as_the_interface_has_them(tmp_path: Path, text: str, seconds: float) -> None:
+    environ = {"RUNNER_AGENT_SERVICE_STOP_GRACE": text, "HOME": "/h"}
+    assert load(ServeOptions(workspace=tmp_path), environ, 1000).service_stop_grace == seconds
+
+
+def test_all_that_is_wrong_is_told_at_once_with_its_place(tmp_path: Path) -> None:
+    config = file_of(tmp_path / "c.yaml", "log_cap: plenty\nunheard_of: 1\npost_machine_start: perhaps\n")
+    environ = {"RUNNER_AGENT_TASK_STOP_GRACE": "soon", "RUNNER_AGENT_FIRE": "onFullMoon", "HOME": "/h"}
+    with pytest.raises(InvalidArgument) as caught:
+        load(ServeOptions(workspace=tmp_path, config=config, fire=("manual",)), environ, 1000)
+    told = [str(one) for one in caught.value.violations]
+    for place in (
+        f"{config}: log_cap",
+        f"{config}: unheard_of",
+        f"{config}: post_machine_start",
+        "RUNNER_AGENT_TASK_STOP_GRACE",
+        "RUNNER_AGENT_FIRE",
+        "--fire",
+    ):
+        assert any(one.startswith(place) for one in told), (place, told)
+
+
+@pytest.mark.parametrize(
+    ("environ", "uid", "listen"),
+    [
+        ({}, 0, "unix:/run/runner-agent/api.sock"),
+        ({"XDG_RUNTIME_DIR": "/run/user/1"}, 1, "unix:/run/user/1/runner-agent/api.sock"),
+        ({"HOME": "/home/me"}, 1, "unix:/home/me/.local/state/runner-agent/api.sock"),
+        ({"RUNNER_AGENT_STATE_DIR": "/s", "XDG_RUNTIME_DIR": "/run/user/1"}, 1, "unix:/s/api.sock"),
+        ({"RUNNER_AGENT_LISTEN": "unix:/a, tcp:127.0.0.1:0"}, 0, "unix:/a tcp:127.0.0.1:0"),
+    ],
+)
+def test_where_it_listens_unless_told(tmp_path: Path, environ: dict[str, str], uid: int, listen: str) -> None:
+    """Interface: files and addresses."""
+    environ = {"HOME": str(tmp_path), **environ}
+    options = ServeOptions(workspace=tmp_path, config=file_of(tmp_path / "c.yaml", ""))
+    assert " ".join(load(options, environ, uid).listen) == listen
+
+
+def test_an_explicit_state_directory_has_the_socket_in_it(tmp_path: Path) -> None:
+    options = ServeOptions(state_dir=Path("/s"), workspace=tmp_path, config=file_of(tmp_path / "c.yaml", ""))
+    assert load(options, {"XDG_RUNTIME_DIR": "/run/user/1"}, 1).listen == ("unix:/s/api.sock",)
+
+
+def test_where_the_configuration_file_is(tmp_path: Path) -> None:
+    assert config_path(ServeOptions(), {}, 0) == Path("/etc/runner-agent/config.yaml")
+    assert config_path(ServeOptions(), {"XDG_CONFIG_HOME": "/x"}, 1) == Path("/x/runner-agent/config.yaml")
+    assert config_path(ServeOptions(), {"HOME": "/home/me"}, 1) == Path(
+        "/home/me/.config/runner-agent/config.yaml"
+    )
+    assert config_path(ServeOptions(), {"RUNNER_AGENT_CONFIG": "/c"}, 0) == Path("/c")
+
+
+def test_lists_and_maps(tmp_path: Path) -> None:
+    config = file_of(
+        tmp_path / "c.yaml", "environment: {A: 1, B: two}\nlisten: ['unix:/a']\nfire: [prebuild]\n"
+    )
+    settings = load(ServeOptions(workspace=tmp_path, config=config), {"HOME": "/h"}, 1)
+    assert dict(settings.environment) == {"A": "1", "B": "two"}
+    assert settings.listen == ("unix:/a",)
+    assert settings.fire == (Trigger.PREBUILD,)
+
+
+@pytest.mark.parametrize(
+    "text", ["unix:", "tcp:host", "tcp::80", "tcp:host:65536", "tcp:host:http", "/path", "http://x:1"]
+)
+def test_an_address_that_is_none(text: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"unix:PATH or tcp:HOST:PORT"):
+        parse_listen(text)
+
+
+@pytest.mark.parametrize("kind", ["absent", "file"])
+def test_a_workspace_that_is_none(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "w"
+    if kind == "file":
+        place.touch()
+    with pytest.raises(InvalidArgument, match=str(place)):
+        load(ServeOptions(workspace=place), {"HOME": "/h"}, 1)

@@ -1,0 +1,272 @@
+"""Disks that are full or not ours, databases that are none: told in a sentence, nothing lost (rule 7.4)."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import staged
+from tests.e2e.stage import Stage, automations, execution_path, phase_of, service_yaml, step_of, task_yaml
+from tests.faults.test_supervisors import launcher
+from tests.support.processes import subtree, wait_until
+
+pytestmark = pytest.mark.faults
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts, other users")
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Generator[None]:
+    """A tmpfs there."""
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0711", "none", str(path)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(path: Path) -> Path:
+    """Take all the room that is left."""
+    filler = path / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for chunk in (1 << 16, 1 << 12, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(b"x" * chunk)
+    assert os.statvfs(path).f_bavail == 0
+    return filler
+
+
+@root_only
+def test_a_full_state_disk_refuses_wishes_and_lets_runs_go_on(stage: Stage) -> None:
+    """Rule 7.4: `resource_exhausted`; what runs goes on, its end is known, and with room all is as before."""
+    with small_disk(stage.state, "4m"):
+        stage.start(
+            file=automations(
+                services=(service_yaml("steady", "echo up; exec sleep 600"),),
+                tasks=(
+                    task_yaml("ends", "while [ ! -e go ]; do sleep 0.05; done; echo done; exit 6"),
+                    task_yaml("next", "true"),
+                ),
+            )
+        )
+        stage.agent.start_service(stage.id_of("steady"))
+        execution = stage.agent.start_task(stage.id_of("ends"))["id"]
+        stage.await_phase("steady", "RUNNING")
+        wait_until(lambda: phase_of(stage.agent.get_execution(execution)) == "RUNNING", 5)
+        filler = fill(stage.state)
+        refused = stage.refused(
+            "gitpod.v1.EnvironmentAutomationService/StartTask", {"id": stage.id_of("next")}
+        )
+        assert refused.code == "resource_exhausted", refused
+        assert "space" in str(refused)
+        by_cli = stage.cli("task", "start", "next")
+        assert by_cli.returncode == 1
+        assert "space" in by_cli.stderr
+        (stage.workspace / "go").touch()
+        assert stage.phase("steady") == "RUNNING"
+        assert "steady" in stage.ok("service", "list")
+        filler.unlink()
+        ended = stage.await_execution(execution, 40)
+        assert phase_of(ended) == "FAILED"
+        assert "code 6" in ended.get("status", {}).get("failureMessage", "")
+        assert phase_of(stage.run("next")) == "SUCCEEDED"
+        assert stage.daemon.terminate() == 0
+
+
+@root_only
+def test_an_agent_killed_on_a_full_disk_comes_back(stage: Stage) -> None:
+    """What was acknowledged before is there; the run's exit code too, once there is room."""
+    with small_disk(stage.state, "4m"):
+        stage.start(
+            file=automations(tasks=(task_yaml("ends", "while [ ! -e go ]; do sleep 0.05; done; exit 6"),))
+        )
+        execution = stage.agent.start_task(stage.id_of("ends"))["id"]
+        wait_until(lambda: phase_of(stage.agent.get_execution(execution)) == "RUNNING", 5)
+        filler = fill(stage.state)
+        stage.daemon.sigkill()
+        (stage.workspace / "go").touch()
+        stage.daemon.spawn()
+        try:
+            refused = stage.daemon.process.wait(5) != 0
+        except subprocess.TimeoutExpired:
+            refused = False  # it found enough room for what it needs
+        filler.unlink()
+        if refused:
+            stage.start()
+        else:
+            stage.daemon.wait_ready()
+        ended = stage.await_execution(execution, 40)
+        assert "code 6" in ended.get("status", {}).get("failureMessage", "")
+        assert stage.daemon.terminate() == 0
+
+
+@root_only
+def test_a_full_disk_while_logging_ends_nobody(stage: Stage) -> None:
+    """The command is told by the kernel, as with any file; the agent goes on, and so do later lines."""
+    with small_disk(stage.state, "4m"):
+        stage.start(
+            file=automations(
+                tasks=(
+                    task_yaml(
+                        "loud",
+                        r"""head -c 8000000 /dev/zero | tr '\0' x
+while [ ! -e go ]; do sleep 0.05; done
+echo after; echo ok=1 >> $GITPOD_OUTPUT""",
+                    ),
+                )
+            )
+        )
+        execution = stage.agent.start_task(stage.id_of("loud"))["id"]
+        (log,) = _logs(stage)
+        wait_until(lambda: os.statvfs(stage.state).f_bavail == 0, 10)
+        os.truncate(log, 0)
+        (stage.workspace / "go").touch()
+        ended = stage.await_execution(execution, 40)
+        assert phase_of(ended) == "SUCCEEDED", ended
+        assert step_of(ended, "loud")["output"] == {"ok": "1"}
+        assert "after" in stage.log(execution_path(ended))
+        assert stage.daemon.terminate() == 0
+
+
+def _logs(stage: Stage) -> list[Path]:
+    found: list[Path] = []
+
+    def there() -> bool:
+        found[:] = [
+            path
+            for path in (stage.state / "logs").rglob("*")
+            if path.is_file() and path.stat().st_size > 100_000
+        ]
+        return bool(found)
+
+    wait_until(there, 10)
+    return found
+
+
+@root_only
+def test_no_process_to_be_had_is_told_and_over_when_there_is() -> None:
+    """EAGAIN at fork: the run fails with the reason; the agent, its launcher and other runs go on."""
+    with staged(RUNNER_AGENT_RUN_AS="nobody") as stage:
+        stage.workspace.chmod(0o777)
+        stage.start(
+            file=automations(
+                services=(service_yaml("keeps", "exec sleep 600"), service_yaml("forks", "exec sleep 600"))
+            )
+        )
+        stage.agent.start_service(stage.id_of("keeps"))
+        stage.await_phase("keeps", "RUNNING")
+        chief = launcher(stage)
+
+        usual, hard = resource.prlimit(chief.pid, resource.RLIMIT_NPROC)
+
+        def limit(number: int) -> None:
+            for one in (chief, *(one for one in subtree(chief.pid) if one.name.startswith("ra-"))):
+                resource.prlimit(one.pid, resource.RLIMIT_NPROC, (number, hard))
+
+        limit(1)
+        stage.agent.start_service(stage.id_of("forks"))
+        failed = stage.await_phase("forks", "FAILED")
+        message = failed.get("status", {}).get("failureMessage", "")
+        assert "process" in message or "temporarily unavailable" in message, message
+        assert stage.phase("keeps") == "RUNNING"
+        limit(usual)
+
+        def starts() -> bool:  # a holder made ready under the limit may still be the next to serve
+            stage.agent.start_service(stage.id_of("forks"))
+            return phase_of(stage.await_phase("forks", "RUNNING", "FAILED")) == "RUNNING"
+
+        wait_until(starts, 10)
+
+
+# ---------------------------------------------------------------- state directories and databases
+
+
+def serve(stage: Stage) -> subprocess.CompletedProcess[str]:
+    """A start that must be refused."""
+    return stage.cli(
+        "serve", "--state-dir", str(stage.state), "--workspace", str(stage.workspace), timeout=20
+    )
+
+
+def test_a_corrupt_database_is_refused_and_left_as_it_is(stage: Stage) -> None:
+    """Names the file and the way out; never overwritten."""
+    stage.start(file=automations(tasks=(task_yaml("kept", "true"),)))
+    assert stage.daemon.terminate() == 0
+    database = stage.state / "agent.db"
+    content = bytearray(database.read_bytes())
+    content[4096:12288] = os.urandom(8192)
+    database.write_bytes(content)
+    (stage.state / "agent.db-wal").unlink(missing_ok=True)
+    answer = serve(stage)
+    assert answer.returncode == 1, answer
+    assert str(database) in answer.stderr
+    assert database.read_bytes() == bytes(content)
+
+
+def test_a_file_that_is_no_database_is_refused(stage: Stage) -> None:
+    stage.state.mkdir()
+    database = stage.state / "agent.db"
+    database.write_text("my diary, page 1\n" * 500)
+    answer = serve(stage)
+    assert answer.returncode == 1
+    assert str(database) in answer.stderr
+    assert database.read_text().startswith("my diary")
+
+
+def test_another_program_s_database_is_refused(stage: Stage) -> None:
+    stage.state.mkdir()
+    database = stage.state / "agent.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE recipes (name TEXT)")
+        connection.execute("INSERT INTO recipes VALUES ('soup')")
+    connection.close()
+    answer = serve(stage)
+    assert answer.returncode == 1
+    assert str(database) in answer.stderr
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT name FROM recipes").fetchall() == [("soup",)]
+    connection.close()
+
+
+def test_a_newer_database_is_refused(stage: Stage) -> None:
+    stage.start()
+    assert stage.daemon.terminate() == 0
+    database = stage.state / "agent.db"
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    answer = serve(stage)
+    assert answer.returncode == 1
+    assert str(database) in answer.stderr
+    assert "newer" in answer.stderr
+    connection = sqlite3.connect(database)
+    assert connection.execute("PRAGMA user_version").fetchone() == (999,)
+    connection.close()
+
+
+@root_only
+def test_an_unwritable_state_directory_is_told(stage: Stage) -> None:
+    """By the same words whether it is read-only or somebody else's."""
+    with small_disk(stage.state, "1m"):
+        subprocess.run(["mount", "-o", "remount,ro", str(stage.state)], check=True)
+        answer = serve(stage)
+    assert answer.returncode == 1
+    assert f"the state directory {stage.state} cannot be written" in answer.stderr
+    assert "--state-dir" in answer.stderr
+
+
+def test_a_file_in_place_of_the_state_directory_is_told(stage: Stage) -> None:
+    stage.state.write_text("not a directory")
+    answer = serve(stage)
+    assert answer.returncode == 1
+    assert str(stage.state) in answer.stderr
+    assert stage.state.read_text() == "not a directory"
