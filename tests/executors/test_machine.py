@@ -89,7 +89,7 @@ class Place:
         """With its nursery."""
         family = self.launchers()
         for launcher in tuple(family):
-            family += [proc for proc in procs.descendants(launcher.pid) if proc.command == "ra-nursery"]
+            family += [proc for proc in procs.descendants(launcher.pid) if proc.parent == launcher.pid]
         procs.send_all(family, signal.SIGKILL)
         for proc in family:
             wait_dead(proc)

@@ -167,6 +167,9 @@ class Rig:
     def launcher_pid(self) -> int:
         return self.client.launcher_pid
 
+    def nursery(self) -> procs.Proc:
+        return next(p for p in procs.descendants(self.launcher_pid) if p.parent == self.launcher_pid)
+
     def order(self, script: str = "exit 0", **changes: object) -> Fields:
         """A start request, its folder made."""
         self._runs += 1
@@ -202,9 +205,9 @@ class Rig:
 
     def kill_launcher(self) -> None:
         """SIGKILL, and wait until it is gone; the nursery follows."""
-        nursery = [proc.pid for proc in procs.descendants(self.launcher_pid)][:1]
+        nursery = self.nursery().pid
         os.kill(self.launcher_pid, signal.SIGKILL)
-        for pid in (self.launcher_pid, *nursery):
+        for pid in (self.launcher_pid, nursery):
             wait_dead(pid)
 
     def close(self) -> None:

@@ -264,12 +264,14 @@ def test_a_nursery_that_cannot_fork_refuses(
         reason = (
             "cannot start a process: the agent's user or the container has too many (ulimit -u, pids.max)"
         )
-        assert wire.parse(reports.recv(4096)) == {"pid": 0, "run_id": order.run_id, "reason": reason}
+        os.close(nursery._name)
+        assert wire.parse(reports.recv(4096)) == {"run_id": order.run_id, "reason": reason}
 
 
 def nursery_over(orders: int, reports: int) -> Nursery:
     """One without its process."""
     made = Nursery.__new__(Nursery)
     made._orders, made._reports, made._poll = orders, reports, select.poll()
+    made._name = os.open(os.devnull, os.O_WRONLY)
     made._blanks, made._untold, made._ill = set(), [], False
     return made

@@ -38,17 +38,15 @@ def line(text: str) -> bytes:
 
 def note(log: int, made: bytes) -> None:
     """Add a line of ours. A full disk loses it: there is nobody to tell, and the run matters more."""
-    if made:
-        try:
-            os.write(log, made if _at_line_start(log) else b"\n" + made)
-        except OSError:
-            pass
+    try:
+        end = os.lseek(log, 0, os.SEEK_END)
+        if made:
+            os.write(log, made if end == 0 or _at_line_start(log, end) else b"\n" + made)
+    except OSError:
+        pass
 
 
-def _at_line_start(log: int) -> bool:
-    end = size(log)
-    if end == 0:
-        return True
+def _at_line_start(log: int, end: int) -> bool:
     file = os.open(f"/proc/self/fd/{log}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.pread(file, 1, end - 1) == b"\n"

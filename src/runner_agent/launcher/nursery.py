@@ -86,14 +86,7 @@ def rehearse(state: str) -> None:
     What is adapted before the fork need not be adapted by each holder anew, on pages of its own.
     """
     folder = f"{state}/rehearsal"
-    about: Message = {
-        "run_id": "rehearsal",
-        "dir": folder,
-        "cwd": "/",
-        "log": f"{folder}/log",
-        "title": "r",
-        "note": "r",
-    }
+    about: Message = {"run_id": "rehearsal", "dir": folder, "cwd": "/", "log": f"{folder}/log", "note": "r"}
     order = Order(about | {"argv": ["/bin/true"], "env": {"PATH": "/bin"}})
     null = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -145,7 +138,6 @@ class Nursery:
         """To be made in the nursery's own process."""
         system.close_all_but(orders, reports)
         system.become_subreaper()
-        system.set_name(system.NURSERY)
         os.umask(0o077)
         self._orders = orders
         self._reports = reports
@@ -158,6 +150,9 @@ class Nursery:
         self._ill = False
         self._pause = Pause()
         self._signals = system.take_signals(signal.SIGCHLD)
+        self._name = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+        os.write(self._name, b"ra-nursery")
+        self._foreign = (self._tokens, self._signals, self._name)  # what is not for holders
         self._poll = select.poll()
         self._poll.register(self._tokens, select.POLLIN)
         self._poll.register(self._signals, select.POLLIN)
@@ -190,18 +185,18 @@ class Nursery:
 
     def _fill(self) -> None:
         """Have blanks ready. When even the last of them cannot be forked, refuse what would wait for it."""
-        system.set_name(system.HOLDER)  # before the fork, for a page less
         try:
             while len(self._blanks) < BLANKS and not self._ill:
+                os.write(self._name, b"ra-holder")  # which they inherit
                 pid = os.fork()
                 if pid == 0:
-                    _be_blank(self._orders, self._reports, self._token, self._tokens, self._signals)
+                    _be_blank(self._orders, self._reports, self._token, *self._foreign)
+                os.write(self._name, b"ra-nursery")
                 self._blanks.add(pid)
                 self._holders.add(pid)
         except OSError as error:
             if not self._blanks:
                 self._refuse(error)
-        system.set_name(system.NURSERY)
         # The launcher's hang-up always; its orders only while there is nobody else to take them.
         self._poll.register(self._orders, 0 if self._blanks else select.POLLIN)
 
@@ -209,10 +204,10 @@ class Nursery:
         if select.select([self._orders], (), (), 0)[0] and (data := os.read(self._orders, _MAX_PACKET)):
             order = unpack(data)
             reason = explain("fork", error, order)[1]
-            self._tell({"pid": 0, "run_id": order.run_id, "reason": reason})
+            self._tell(json.dumps({"run_id": order.run_id, "reason": reason}).encode())
 
-    def _tell(self, message: "Message") -> None:
-        self._untold.append(json.dumps(message).encode())
+    def _tell(self, packet: bytes) -> None:
+        self._untold.append(packet)
         try:
             while self._untold:
                 os.write(self._reports, self._untold[0])
@@ -232,7 +227,7 @@ class Nursery:
                     if pid in self._blanks:
                         self._blanks.discard(pid)
                         self._ill = True
-                    self._tell({"pid": pid, "died": status})
+                    self._tell(b'{"pid":%d,"died":%d}' % (pid, status))
                     self._orphans = self._orphans or status != 0
                     self._pause = Pause()
         except ChildProcessError:

@@ -22,20 +22,19 @@ if TYPE_CHECKING:
 class _Run:
     """A run that was ordered and whose holder has not died yet."""
 
-    __slots__ = ("answers", "cgroup", "folder", "handle", "holder", "memory", "packet", "run_id")
+    __slots__ = ("answers", "cgroup", "folder", "handle", "holders", "memory", "packet", "run_id")
 
     def __init__(self, order: "Order") -> None:
         self.run_id = order.run_id
         self.folder = order.folder
         self.cgroup = order.cgroup
         self.packet, self.memory = packet(order)
-        self.holder = 0  # until the order is taken
+        self.holders: set[int] = set()  # who took the order: one, or more if it had to be sent again
         self.handle: Message | None = None
         self.answers: list[Answer] | None = []  # None once it is settled whether the run is or is not
 
-    def take(self, holder: int) -> None:
-        """Some holder has the order."""
-        self.holder = holder
+    def drop_packet(self) -> None:
+        """Nobody needs the order any more."""
         self.packet = b""
         if self.memory is not None:
             os.close(self.memory)
@@ -89,9 +88,11 @@ class Runs:
         if isinstance(result, dict):
             answer({"found": result})
             return
-        self._void.add(run_id)
         try:
-            answer({"found": records.tombstone(folder, run_id)})
+            first = records.tombstone(folder, run_id)
+            if first is None:
+                self._void.add(run_id)
+            answer({"found": first})
         except Refused as refused:
             answer(refused)
         except OSError as error:
@@ -145,11 +146,12 @@ class Runs:
         elif run is None:
             pass
         elif "taken" in said:
-            run.take(cast("int", said["pid"]))
-            self._holders[run.holder] = run
+            holder = cast("int", said["pid"])
+            run.holders.add(holder)
+            self._holders[holder] = run
+            run.drop_packet()
         else:
-            if "reason" in said and run.holder == 0:
-                run.take(0)
+            run.drop_packet()
             self._settle(run, Refused("not_started", str(said["reason"])) if "reason" in said else said)
 
     def _settle(self, run: _Run, result: "Message | Refused") -> None:
@@ -173,9 +175,11 @@ class Runs:
         if status and run.cgroup:
             self._cgroups.add(run.cgroup)
             self._pause = Pause()
-        self._settle(run, _judge(run))
-        if self._runs.get(run.run_id) is run and run.holder == pid:
-            del self._runs[run.run_id]
+        run.holders.discard(pid)
+        if not run.holders:
+            self._settle(run, _judge(run))
+            if self._runs.get(run.run_id) is run:
+                del self._runs[run.run_id]
 
     def _send_again(self) -> None:
         """A blank was killed, perhaps holding an order: let others have it. Only one can claim it."""
@@ -205,12 +209,14 @@ def _when_settled(run: _Run, answer: "Answer") -> None:
 
 
 def _judge(run: _Run) -> "Message | Refused":
-    """What became of a run whose holder is dead, by its folder alone."""
+    """What became of a run whose holder is dead, by its folder alone; if nothing, then nothing ever will."""
     try:
-        record = records.read(run.folder, records.SPAWNED)
-        return Refused("not_started", "its holder was killed") if record is None else _usable(record)
+        record = records.tombstone(run.folder, run.run_id)
     except Refused as refused:
         return refused
+    except OSError as error:
+        return Refused("failed", f"its holder was killed, and its folder cannot be read: {error}")
+    return Refused("not_started", "its holder was killed") if record is None else record
 
 
 def _usable(record: Message) -> Message:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from runner_agent.launcher.order import Order
 
 
+_STDIN = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+
+
 class NotStarted(Exception):
     """The command could not be started, and nothing of it is left."""
 
@@ -50,10 +53,10 @@ def spawn(order: "Order", log: int) -> int:
             order.argv[0],
             order.argv,
             order.env,
-            file_actions=_standard_streams(log),
+            file_actions=(_STDIN, (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)),
             setsid=True,
             setsigmask=(),  # their actions are at the defaults then, for the launcher ignores none
-        )
+        )  # all other descriptors close at exec
     except OSError as error:
         raise NotStarted(stage, error) from None
     finally:
@@ -61,15 +64,6 @@ def spawn(order: "Order", log: int) -> int:
             back.pop()()
         os.umask(0o077)
         os.chdir("/")
-
-
-def _standard_streams(log: int) -> tuple[tuple[int, int, str, int, int] | tuple[int, int, int], ...]:
-    """All other descriptors close at exec."""
-    return (
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, log, 1),
-        (os.POSIX_SPAWN_DUP2, log, 2),
-    )
 
 
 def _enter_cgroup(order: "Order") -> "Callable[[], None]":

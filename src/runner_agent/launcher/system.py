@@ -8,7 +8,6 @@ import ctypes
 import os
 import signal
 
-_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 _prctl = _libc.prctl
@@ -17,9 +16,6 @@ _signalfd = _libc.signalfd
 _signalfd.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
 _SIGSET = 128
 _MOST_FILES = os.sysconf("SC_OPEN_MAX")
-LAUNCHER = ctypes.create_string_buffer(b"ra-launcher")
-NURSERY = ctypes.create_string_buffer(b"ra-nursery")
-HOLDER = ctypes.create_string_buffer(b"ra-holder")
 
 
 def become_subreaper() -> None:
@@ -49,11 +45,6 @@ def take_signals(*wanted: int) -> int:
         error = ctypes.get_errno()
         raise OSError(error, "signalfd")
     return descriptor
-
-
-def set_name(name: "ctypes.Array[ctypes.c_char]") -> None:
-    """What `ps` shows of this process and of those it forks from now on: LAUNCHER, NURSERY or HOLDER."""
-    _prctl(_PR_SET_NAME, ctypes.addressof(name), 0, 0, 0)
 
 
 def close_all_but(*kept: int) -> None:
