@@ -6,7 +6,7 @@ import pytest
 
 from runner_agent.model.records import Service
 from tests.api.requests import WEB, a_service, a_task, bring_up, create_service
-from tests.api.world import ABSENT, ENVIRONMENT, LOG_ROOT, World
+from tests.api.world import ABSENT, ENVIRONMENT, World
 
 
 async def test_a_service_comes_back_as_it_was_sent(world: World) -> None:

@@ -54,6 +54,10 @@ class Agent:
         state = self._parts.settings.state_dir
         write_agent_file(state, self._parts.listening.addresses, environment, __version__)
 
+    async def warm_up(self) -> None:
+        """What makes the first run as quick as the next, and readiness need not wait for."""
+        await self._machine.warm_up()
+
     async def bring_down(self, *, now: bool) -> None:
         """Everything down in order, then the launcher we started (rule 7.1). Asked again with `now`: at
         once.

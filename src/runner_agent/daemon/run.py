@@ -123,6 +123,7 @@ async def _become_ready(agent: Agent, notifier: Notifier) -> None:
     lean.settle()
     notifier.ready(agent.summary())
     log.info("ready", **agent.facts())
+    await agent.warm_up()
 
 
 async def _bring_down(agent: Agent, signals: Signals) -> None:

@@ -14,7 +14,7 @@ from typing import cast
 import structlog
 
 from runner_agent.executors.base import RunRequest
-from runner_agent.executors.environment import Account, account, find_shell
+from runner_agent.executors.environment import FALLBACK_SHELL, Account, account, find_shell
 from runner_agent.executors.holders import (
     KILL,
     LINGER,
@@ -74,6 +74,13 @@ class MachineExecutor:
     def name(self) -> str:
         return "machine"
 
+    async def warm_up(self) -> None:
+        """Have a launcher ready before it is needed: starting one takes longer than starting a run."""
+        try:
+            await self._link.ask("ping")
+        except (Unavailable, Refused) as error:
+            log.warning("no launcher yet; the first run will try again", error=str(error))
+
     async def prepare(self, request: RunRequest) -> None:
         """Nothing is slow here."""
 
@@ -82,6 +89,8 @@ class MachineExecutor:
         if shell is None:
             wanted = self._settings.shell or "bash or sh"
             raise CannotStart(f"the shell {wanted} is missing or not executable; install it or set `shell`")
+        if shell == FALLBACK_SHELL and not self._settings.shell:
+            log.warning("bash is missing, so sh runs what was written for it", reference=request.reference)
         folder = self._folder(request.run_id)
         try:
             folder.mkdir(mode=0o700, exist_ok=True)

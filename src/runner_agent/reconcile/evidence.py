@@ -14,7 +14,7 @@ from runner_agent.kit.bell import Bell
 from runner_agent.kit.inotify import Inotify
 from runner_agent.logs.cap import LogCap
 from runner_agent.logs.files import LogFiles, append_note
-from runner_agent.logs.last import last_line
+from runner_agent.logs.last import last_line, last_lines
 from runner_agent.logs.output_watch import OutputNews, OutputWatch, output_name
 from runner_agent.logs.outputs import Mark
 from runner_agent.model.errors import RunnerError
@@ -72,6 +72,11 @@ class Evidence:
         with suppress(OSError):
             self._logs.prepare(log)
         append_note(log, text)
+
+    def note_once(self, key: Key, role: RunRole, text: str) -> None:
+        """The same, unless the executor said so already."""
+        if not any(text in line for line in last_lines(self.log(key, role), 3)):
+            self.note(key, role, text)
 
     def last_line(self, key: Key, role: RunRole) -> str:
         """The last line the command wrote, "" if none; the agent's own lines do not count."""

@@ -95,7 +95,8 @@ class Life(Generic[R]):
                 return None
             handle = await executor.start(request)
         except CannotStart as error:
-            self._means.evidence.note(self.key, self.role, f"{self.role.value} could not be started: {error}")
+            said = f"{self.role.value} could not be started: {error}"
+            self._means.evidence.note_once(self.key, self.role, said)
             await self._note(RunGone(self.role, self.run_id, self._now(), NotStarted(str(error))))
             await self._clean(*self._means.executors.all())
             return None
