@@ -31,9 +31,14 @@ class Rule(NamedTuple):
 # ---------------------------------------------------------------- the kinds
 
 
+def _rule(id_: str, wants: str, holds: Callable[[object], bool]) -> Rule:
+    """A rule. By way of a function, since type checkers look for the types of a lambda there."""
+    return Rule(id_, wants, holds)
+
+
 def uuid() -> Rule:
     """Text: a UUID, in either case."""
-    return Rule(
+    return _rule(
         "string.uuid", "must be a UUID", lambda value: isinstance(value, str) and bool(_UUID.fullmatch(value))
     )
 
@@ -41,7 +46,7 @@ def uuid() -> Rule:
 def pattern(expression: str) -> Rule:
     """Text: matches `expression`, which is anchored at both ends, as a whole."""
     match = re.compile(expression).fullmatch
-    return Rule(
+    return _rule(
         "string.pattern",
         f"must match {expression}",
         lambda value: isinstance(value, str) and bool(match(value)),
@@ -51,12 +56,12 @@ def pattern(expression: str) -> Rule:
 def min_len(least: int) -> Rule:
     """Text: at least so many characters."""
     wants = "must not be empty" if least == 1 else f"must have at least {least} characters"
-    return Rule("string.min_len", wants, lambda value: isinstance(value, str) and len(value) >= least)
+    return _rule("string.min_len", wants, lambda value: isinstance(value, str) and len(value) >= least)
 
 
 def max_len(most: int) -> Rule:
     """Text: at most so many characters."""
-    return Rule(
+    return _rule(
         "string.max_len",
         f"must have at most {most} characters",
         lambda value: isinstance(value, str) and len(value) <= most,
@@ -67,32 +72,32 @@ def one_of(*texts: str) -> Rule:
     """Text: one of these."""
     accepted = frozenset(texts)
     wants = "must be one of " + ", ".join(text or '""' for text in texts)
-    return Rule("string.in", wants, lambda value: value in accepted)
+    return _rule("string.in", wants, lambda value: value in accepted)
 
 
 def not_in(*numbers: int) -> Rule:
     """Enum: none of these numbers."""
     refused = frozenset(numbers)
     wants = "must not be " + " or ".join(str(number) for number in numbers)
-    return Rule("enum.not_in", wants, lambda value: isinstance(value, int) and value not in refused)
+    return _rule("enum.not_in", wants, lambda value: isinstance(value, int) and value not in refused)
 
 
 def defined(*numbers: int) -> Rule:
     """Enum: a number that has a name."""
     known = frozenset(numbers)
-    return Rule("enum.defined_only", "must be a value the enum defines", lambda value: value in known)
+    return _rule("enum.defined_only", "must be a value the enum defines", lambda value: value in known)
 
 
 def at_least(least: int) -> Rule:
     """Number, or a duration in seconds."""
-    return Rule(
+    return _rule(
         "gte", f"must be at least {least}", lambda value: isinstance(value, int | float) and value >= least
     )
 
 
 def at_most(most: int) -> Rule:
     """Number, or a duration in seconds."""
-    return Rule(
+    return _rule(
         "lte", f"must be at most {most}", lambda value: isinstance(value, int | float) and value <= most
     )
 
@@ -100,18 +105,18 @@ def at_most(most: int) -> Rule:
 def min_items(least: int) -> Rule:
     """List or map: at least so many items."""
     wants = f"must have at least {least} items"
-    return Rule("repeated.min_items", wants, lambda value: isinstance(value, Sized) and len(value) >= least)
+    return _rule("repeated.min_items", wants, lambda value: isinstance(value, Sized) and len(value) >= least)
 
 
 def max_items(most: int) -> Rule:
     """List or map: at most so many items."""
     wants = f"must have at most {most} items"
-    return Rule("repeated.max_items", wants, lambda value: isinstance(value, Sized) and len(value) <= most)
+    return _rule("repeated.max_items", wants, lambda value: isinstance(value, Sized) and len(value) <= most)
 
 
 def or_empty(rule: Rule) -> Rule:
     """`rule`, with the empty text accepted too."""
-    return Rule(rule.id, f"{rule.wants} or empty", lambda value: value == "" or rule.holds(value))
+    return _rule(rule.id, f"{rule.wants} or empty", lambda value: value == "" or rule.holds(value))
 
 
 REQUIRED = "must be present (required)"
