@@ -279,6 +279,24 @@ async def test_it_ends_with_streams_open_and_connections_idle(scratch: Path) -> 
         response.close()
 
 
+@pytest.mark.parametrize("turns", range(5))
+async def test_who_comes_while_it_ends_is_hung_up_on(scratch: Path, turns: int) -> None:
+    """Whatever state of being let in a client is in: none is left hanging, and none holds the end up."""
+    world = Served(scratch / "api.sock")
+    async with serving(world) as task:
+        await off_loop(lambda: post(world.connect_unix()))
+        clients = [world.connect_unix() for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        world.server.stop()
+        async with asyncio.timeout(1):
+            await task
+        for client in clients:
+            assert client.sock is not None
+            with contextlib.suppress(ConnectionResetError):
+                assert client.sock.recv(1) == b""
+
+
 async def test_an_idle_server_sleeps(served: Served) -> None:
     """Trap 10: no timer ticks while nobody asks."""
     await off_loop(lambda: post(served.connect_unix()))

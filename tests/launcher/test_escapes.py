@@ -58,7 +58,9 @@ def test_what_a_command_leaves_behind_is_ended(escape: Escape, place: Rig, scrat
 
 
 def test_what_is_left_behind_is_named_in_the_log(shared: Rig) -> None:
-    run = shared.start("sleep 3600 & trap '' TERM; sleep 3601 & exit 0", leftover_grace=0.2)
+    in_place = "until grep -q sleep /proc/$!/comm; do :; done"
+    script = f"sleep 3600 & {in_place}; trap '' TERM; sleep 3601 & {in_place}; exit 0"
+    run = shared.start(script, leftover_grace=0.2)
     run.wait_gone()
     first, second, third = run.notes
     assert first.startswith("start exited with code 0 after ")

@@ -60,6 +60,15 @@ class _Uvicorn(uvicorn.Server):
         await self.on_tick(0)
         await self.leave.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and let in who was accepted: asyncio would lose whom it has half let in."""
+        loop = asyncio.get_running_loop()
+        for listening in sockets or ():
+            loop.remove_reader(listening)
+        for _ in range(3):  # turns: its task begins, its protocol is told, and one to spare
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
 
 class Server:
     """Serves `app` on listening sockets until told to stop."""

@@ -26,11 +26,12 @@ def start(agent: Agent, ref: str, dont_wait: bool) -> None:
     """
     task = find_task(agent, ref)
     execution = agent.start_task(task["id"])
-    out(execution["id"])
     if dont_wait:
+        out(execution["id"])
         return
     from runner_agent.cli.waiting import await_execution, detaching
 
     with detaching(f"runner-agent task logs {execution['id']}"):
+        out(execution["id"])  # whoever reads it may interrupt us at once
         note(f"Task {reference_of(task)}: started; its log: runner-agent task logs {reference_of(task)}")
         await_execution(agent, execution, reference_of(task))
