@@ -95,6 +95,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.clock.now()
 
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
+        """Without the limit that Python 3.12 brought: threads run in real time, and ours would jump to it."""
+        await super().shutdown_default_executor()
+
 
 def run(main: Coroutine[object, object, T], clock: VirtualClock | None = None) -> T:
     """Run a coroutine to its end in virtual time, as `asyncio.run` does in real time."""

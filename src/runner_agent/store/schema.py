@@ -119,12 +119,15 @@ def open_database(path: Path) -> Database:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection for one thread at a time, in autocommit mode."""
+    connection = None
     try:
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )
         connection.execute("PRAGMA cache_size=-1024")  # KiB; hot records are in memory as they are
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise as_unusable(error, path) from error
     return connection
 
