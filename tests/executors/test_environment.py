@@ -31,7 +31,7 @@ def test_the_agent_s_own_user_keeps_home_path_and_language() -> None:
 
 def test_another_user_gets_what_a_login_would_give() -> None:
     nobody = pwd.getpwnam("nobody")
-    found = account("nobody", {"HOME": "/root", "PATH": "/root/bin"}, "/opt/bin")
+    found = account("nobody", {"HOME": "/home/agent", "PATH": "/home/agent/bin"}, "/opt/bin")
     assert found.switch
     assert (found.uid, found.gid) == (nobody.pw_uid, nobody.pw_gid)
     assert nobody.pw_gid in found.groups

@@ -73,7 +73,7 @@ class Service:
     """Wish: metadata, spec, cause, deletion, posted. Run half: run, status. The versions are the store's.
 
     `posted` holds outputs sent by UpdateService.status for the session they were sent in (rule 3.12).
-    `ready_since` is for display: when this session became RUNNING.
+    `phase_since` is for display: when it came into its phase.
     """
 
     id: ServiceId
