@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.conftest import staged
 from tests.e2e.stage import Stage, automations, phase_of, service_yaml, task_yaml
 from tests.support.escapes import ESCAPES, Escape, living
+from tests.support.machines import lacking
 from tests.support.processes import Process, wait_until
 
 CGROUPS = next(
@@ -47,12 +48,12 @@ def test_services_of_every_kind_leave_nothing(cgroup: bool) -> None:
     home = Path()
     if cgroup:
         if CGROUPS is None:
-            pytest.skip("no cgroup version 2 hierarchy is mounted here")
+            lacking("no cgroup version 2 hierarchy is mounted here")
         home = CGROUPS / f"runner-agent-test.{id(environment)}"
         try:
             home.mkdir()
         except OSError as error:
-            pytest.skip(f"no right to make a cgroup here: {error}")
+            lacking(f"no right to make a cgroup here: {error}")
         environment["RUNNER_AGENT_CGROUP"] = str(home)
     try:
         with staged(**environment) as stage:

@@ -25,6 +25,7 @@ from tests.e2e.stage import (
     task_yaml,
     unreachable,
 )
+from tests.support.machines import lacking
 from tests.support.processes import wait_until
 
 ASK = """
@@ -410,7 +411,7 @@ def test_update_s_makes_the_file_the_default(stage: Stage) -> None:
 def test_a_client_of_the_wrong_uid_is_refused(stage: Stage) -> None:
     """Interface: root, the agent's own uid or `run_as` on the unix socket."""
     if os.geteuid() != 0:
-        pytest.skip("needs root to be somebody else")
+        lacking("needs root to be somebody else")
     stage.daemon.base.chmod(0o755)
     stage.start()
     stage.state.chmod(0o755)

@@ -15,11 +15,12 @@ import pytest
 from tests.e2e.conftest import staged
 from tests.e2e.stage import Stage, automations, execution_path, phase_of, service_yaml, step_of, task_yaml
 from tests.faults.test_supervisors import launcher
+from tests.support.machines import ROOT_OR_CI
 from tests.support.processes import subtree, wait_until
 
 pytestmark = pytest.mark.faults
 
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts, other users")
+root_only = pytest.mark.skipif(not ROOT_OR_CI, reason="needs root: mounts, other users")
 
 
 @contextmanager
