@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from runner_agent.api.listeners import CannotListen
+from runner_agent.daemon.inherited import Inherited
 from runner_agent.daemon.listening import listen
 from runner_agent.model.errors import InvalidArgument
 
@@ -74,3 +77,70 @@ def test_a_directory_that_cannot_be_made_is_told(scratch: Path) -> None:
 def test_a_path_too_long_is_told() -> None:
     with pytest.raises(InvalidArgument, match="107"):
         listen((f"unix:/{'x' * 200}",))
+
+
+ECHO = """
+import os, socket
+from runner_agent.daemon.inherited import Inherited
+from runner_agent.daemon.listening import listen
+found = listen(("unix:{path}", "tcp:127.0.0.1:0"), inherited=Inherited(os.environ))
+print(found.addresses[1], "LISTEN_FDS" in os.environ, flush=True)
+for one in found.sockets:
+    one.accept()[0].sendall(b"served")
+"""
+HAND_OVER = """
+import os, sys
+from runner_agent.daemon.inherited import hand_over
+from runner_agent.daemon.listening import listen
+found = listen(("unix:{path}", "tcp:127.0.0.1:0"))
+kept = found.keep()
+found.close()
+print(found.addresses[1], flush=True)
+sys.stdin.readline()
+hand_over(kept, os.environ)
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])
+"""
+
+
+def test_who_connects_between_two_programs_waits(scratch: Path) -> None:
+    """Rule 7.2: executed anew, the agent listens on the same sockets; none who came meanwhile is refused."""
+    path = scratch / "api.sock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HAND_OVER.format(path=path), ECHO.format(path=path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with socket.socket(socket.AF_UNIX) as unix, socket.socket() as tcp:
+            unix.connect(str(path))
+            tcp.connect(("127.0.0.1", int(address.rpartition(":")[2])))
+            process.stdin.write("now\n")
+            process.stdin.flush()
+            assert process.stdout.readline().split() == [address, "False"]
+            for one in (unix, tcp):
+                one.settimeout(10)
+                assert one.recv(100) == b"served"
+    assert process.returncode == 0
+
+
+def test_a_socket_handed_over_but_not_asked_for_is_closed(scratch: Path) -> None:
+    """Nor is one used whose file was taken away: nobody could reach it."""
+    gone, kept = scratch / "gone.sock", scratch / "kept.sock"
+    first = listen((f"unix:{gone}", f"unix:{kept}"))
+    inherited = Inherited({})
+    inherited._sockets = list(first.keep())
+    gone.unlink()
+    again = listen((f"unix:{gone}",), inherited=inherited)
+    assert gone.exists()
+    assert inherited._sockets == []
+    first.close()
+    again.close()
+
+
+def test_sockets_handed_to_another_process_are_not_ours() -> None:
+    environ = {"LISTEN_FDS": "5", "LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDNAMES": "a", "HOME": "/"}
+    assert Inherited(environ)._sockets == []
+    assert environ == {"HOME": "/"}

@@ -171,8 +171,12 @@ def test_sighup_keeps_every_run_and_the_pid(stage: Stage) -> None:
     wait_until(lambda: phase_of(stage.agent.get_execution(execution)) == "RUNNING", 5)
     pid = stage.daemon.process.pid
     began = (stage.state / "agent.json").stat().st_mtime_ns
+    id_, asked = before["id"], 0
     stage.daemon.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: (stage.state / "agent.json").stat().st_mtime_ns != began, 10, "ready again")
+    while (stage.state / "agent.json").stat().st_mtime_ns == began:
+        assert stage.agent.get_service(id_) == before, "asked all the time, never refused"
+        asked += 1
+    assert asked
     assert stage.daemon.info().pid == pid
     assert stage.service("kept") == before, "nothing about it moved, its versions neither"
     (stage.workspace / "done").touch()

@@ -1,6 +1,7 @@
 """One agent: what it does from start to end, in order. Built by `wiring`, told what to do by `run`."""
 
 import asyncio
+import socket
 
 import structlog
 
@@ -73,6 +74,10 @@ class Agent:
         """
         await self._reconciler.pulse()
         await self._parts.store.write(lambda _: None, durable=False)
+
+    def keep_listening(self) -> tuple[socket.socket, ...]:
+        """The addresses, kept open for the program that takes over: who connects meanwhile waits."""
+        return self._parts.listening.keep()
 
     def summary(self) -> str:
         """One line for `systemctl status`."""

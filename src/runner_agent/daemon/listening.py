@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runner_agent.api.listeners import CannotListen, bind_tcp, bind_unix
 from runner_agent.client.addresses import TcpAddress, UnixAddress
+from runner_agent.daemon.inherited import Inherited
 from runner_agent.daemon.settings import parse_listen
 from runner_agent.daemon.user import User
 
@@ -32,11 +33,21 @@ class Listening:
         for one in self.sockets:
             one.close()
 
+    def keep(self) -> tuple[socket.socket, ...]:
+        """Copies that stay open, for the program that takes over."""
+        return tuple(one.dup() for one in self.sockets)
 
-def listen(texts: Sequence[str], external_url: str = "", owner: User | None = None) -> Listening:
-    """Bind all; unix sockets are given to `owner`, whose commands ask there. Raises CannotListen, with none
-    left bound.
+
+def listen(
+    texts: Sequence[str],
+    external_url: str = "",
+    owner: User | None = None,
+    inherited: Inherited | None = None,
+) -> Listening:
+    """Bind all that was not handed to us bound; unix sockets are given to `owner`, whose commands ask there.
+    Raises CannotListen, with none left bound.
     """
+    inherited = inherited or Inherited({})
     bound: list[socket.socket] = []
     addresses: list[str] = []
     tcp_root, unix_path = "", ""
@@ -44,13 +55,14 @@ def listen(texts: Sequence[str], external_url: str = "", owner: User | None = No
         for text in texts:
             match parse_listen(text):
                 case UnixAddress(path=path):
-                    bound.append(_unix(Path(path)))
+                    bound.append(inherited.unix(path) or _unix(Path(path)))
                     if owner is not None and owner.other:
                         os.chown(path, owner.uid, owner.gid)
                     addresses.append(f"unix:{path}")
                     unix_path = unix_path or path
                 case TcpAddress(host=host):
-                    bound.append(bind_tcp(host, parse_port(text)))
+                    asked = parse_port(text)
+                    bound.append(inherited.tcp(host, asked) or bind_tcp(host, asked))
                     port = bound[-1].getsockname()[1]
                     name = f"[{host}]" if ":" in host else host
                     addresses.append(f"tcp:{name}:{port}")
@@ -59,6 +71,8 @@ def listen(texts: Sequence[str], external_url: str = "", owner: User | None = No
         for one in bound:
             one.close()
         raise
+    finally:
+        inherited.close_rest()
     root = external_url.rstrip("/") or tcp_root or "http://localhost"
     return Listening(tuple(bound), tuple(addresses), root, unix_path)
 

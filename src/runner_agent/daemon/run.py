@@ -7,14 +7,16 @@ executes the program anew, which is how an upgrade takes hold.
 import asyncio
 import os
 import signal
+import socket
 import sys
 from contextlib import AsyncExitStack
-from enum import Enum
+from dataclasses import dataclass
 
 import structlog
 
 from runner_agent.daemon import lean
 from runner_agent.daemon.agent import Agent
+from runner_agent.daemon.inherited import hand_over
 from runner_agent.daemon.journal import configure_log
 from runner_agent.daemon.notify import Notifier
 from runner_agent.daemon.settings import ServeOptions, Settings, load
@@ -24,19 +26,29 @@ from runner_agent.model.errors import RunnerError
 log = structlog.get_logger("agent")
 
 
-class Outcome(Enum):
-    """What comes after."""
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Nothing comes after."""
 
-    STOPPED = "stopped"
-    AGAIN = "again"
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The program is executed anew, and listens on."""
+
+    sockets: tuple[socket.socket, ...]
+
+
+Outcome = Stopped | Again
 
 
 def serve(options: ServeOptions) -> int:
     """Run the daemon until it is told to stop; its exit code. Raises RunnerError where it cannot go on."""
     settings = load(options)
     configure_log(settings.log_level)
-    if asyncio.run(_serve(settings)) is Outcome.AGAIN:
+    outcome = asyncio.run(_serve(settings))
+    if isinstance(outcome, Again):
         sys.stdout.flush()
+        hand_over(outcome.sockets, os.environ)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return 0
 
@@ -110,12 +122,12 @@ async def _until_told(agent: Agent, signals: Signals, notifier: Notifier) -> Out
     if first is signal.SIGHUP:
         notifier.reloading()
         log.info("executing anew; runs go on")
-        return Outcome.AGAIN
+        return Again(agent.keep_listening())
     log.info("stopping", signal=first.name)
     notifier.stopping()
     await _bring_down(agent, signals)
     log.info("stopped")
-    return Outcome.STOPPED
+    return Stopped()
 
 
 async def _become_ready(agent: Agent, notifier: Notifier) -> None:

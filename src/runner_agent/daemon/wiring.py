@@ -1,5 +1,6 @@
 """Wiring: every floor built once, from the bottom up, and taken down in reverse."""
 
+import os
 import sys
 import uuid
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from runner_agent.daemon.default_file import DefaultFile
 from runner_agent.daemon.frontdoor import FrontDoor
 from runner_agent.daemon.housekeeping import Housekeeping
 from runner_agent.daemon.identity import establish
+from runner_agent.daemon.inherited import Inherited
 from runner_agent.daemon.listening import listen
 from runner_agent.daemon.metrics import CountedNotes, Metrics
 from runner_agent.daemon.parts import Parts
@@ -56,7 +58,7 @@ async def open_agent(settings: Settings, stack: AsyncExitStack) -> Agent:
     identity = await establish(
         store, state / files.TOKEN, environment_id=settings.environment_id, token=settings.token
     )
-    listening = listen(settings.listen, settings.external_url, user)
+    listening = listen(settings.listen, settings.external_url, user, Inherited(os.environ))
     stack.callback(listening.close)
     inotify = Inotify()
     stack.callback(inotify.close)
