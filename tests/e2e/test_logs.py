@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
+import pytest
+
+from tests.e2e.conftest import staged
 from tests.e2e.stage import (
     Stage,
     automations,
@@ -11,8 +15,10 @@ from tests.e2e.stage import (
     phase_of,
     service_path,
     service_yaml,
+    step_of,
     task_yaml,
 )
+from tests.support.processes import wait_until
 
 COUNT = "for i in $(seq 1 200); do echo line $i; echo error $i >&2; done"
 
@@ -154,3 +160,71 @@ def test_nobody_is_slowed_by_a_reader_that_does_not_read(shared: Stage) -> None:
         assert phase_of(shared.await_execution(execution["id"], 20)) == "SUCCEEDED"
         body = answer.read()
     assert body.count(b"y") >= 19_999_999
+
+
+def test_rule_5_4_scripts_that_open_dev_stderr_keep_their_log(shared: Stage) -> None:
+    command = (
+        "echo one; echo two > /dev/stderr; echo three | tee /dev/stderr >/dev/null; echo four >/dev/stdout"
+    )
+    shared.apply(automations(tasks=(task_yaml("opens", command),)))
+    log = shared.log(execution_path(shared.run("opens")))
+    written = [line for line in log.splitlines() if not line.startswith("runner-agent: ")]
+    assert written == ["one", "two", "three", "four"]
+
+
+@pytest.mark.parametrize(
+    "megabytes", [pytest.param(100, id="100MB"), pytest.param(1000, id="1GB", marks=pytest.mark.heavy)]
+)
+def test_a_huge_line_without_end_is_capped_and_read_in_bounded_memory(megabytes: int) -> None:
+    """Rules 5.4 and 5.5: what is kept is no more than the cap, offsets stay, and the gap is told."""
+    with staged(RUNNER_AGENT_LOG_CAP=str(8 << 20)) as stage:
+        stage.start(
+            file=automations(tasks=(task_yaml("long", f"head -c {megabytes}000000 /dev/zero | tr '\\0' x"),))
+        )
+        execution = stage.agent.start_task(stage.id_of("long"))
+        ended = stage.await_execution(execution["id"], 120)
+        assert phase_of(ended) == "SUCCEEDED"
+        path, step = execution_path(ended), step_of(ended, "long")["id"]
+        wait_until(lambda: int(stage.get_log(path, step=step)[1]["x-log-start"]) > 0, 10)
+        _, headers, body = stage.get_log(path, step=step)
+        start = int(headers["x-log-start"])
+        gap, rest = body.split(b"\n", 1)
+        assert b"bytes are gone, the log is over its cap" in gap
+        assert len(rest) <= 8 << 20
+        written, _, note = rest.partition(b"\n")
+        assert note.startswith(b"runner-agent: task exited with code 0")
+        assert len(written) == megabytes * 1_000_000 + len("runner-agent: long: task\n") - start
+        assert "exited with code 0" in stage.log(path, tail=1)
+        assert _peak(stage.daemon.process.pid) < 100 * 1024
+
+
+def _peak(pid: int) -> int:
+    """KiB of memory that a process ever had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def test_rule_4_9_the_log_goes_with_the_execution() -> None:
+    with staged(RUNNER_AGENT_EXECUTIONS_KEPT="2") as stage:
+        stage.start(file=automations(tasks=(task_yaml("again", "echo hello"),)))
+        logs = [set[Path]()]
+        for _ in range(5):
+            stage.run("again")
+            logs.append(set((stage.state / "logs" / "runs").iterdir()))
+        assert stage.daemon.terminate() == 0
+        stage.start()  # it tidies up at its start, and then once in a while
+        newest = logs[-1] - logs[-3]
+        assert len(newest) == 2
+        wait_until(lambda: set((stage.state / "logs" / "runs").iterdir()) == newest, 20, "old logs are gone")
+
+
+def test_rule_5_7_a_log_that_cannot_be_made_is_told(stage: Stage) -> None:
+    """There is no log to tell it in, so the failure message does."""
+    stage.start(file=automations(tasks=(task_yaml("lost", "echo hello"),)))
+    (stage.state / "logs").mkdir(exist_ok=True)
+    (stage.state / "logs" / "runs").write_text("in the way")
+    ended = stage.run("lost")
+    assert phase_of(ended) == "FAILED"
+    message = ended.get("status", {}).get("failureMessage", "")
+    assert "log or output file cannot be made" in message
+    assert str(stage.state / "logs") in message

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -59,7 +60,9 @@ class Stage:
         self.executor = place.executor()
         self._numbers = count(1)
 
-    def request(self, script: str, *, log: str = "run.log", **env: str) -> RunRequest:
+    def request(
+        self, script: str, *, log: str = "run.log", secrets: tuple[str, ...] = (), **env: str
+    ) -> RunRequest:
         number = next(self._numbers)
         output = self.place.folder / f"gitpod-task-build-{number}.output"
         path = self.place.folder / log
@@ -74,6 +77,7 @@ class Stage:
             log=path,
             output=output,
             note=f"run {number} begins",
+            secrets=secrets,
         )
 
     async def start(self, script: str) -> Handle:
@@ -157,6 +161,21 @@ async def a_command_that_is_over_stays_known_until_cleaned(stage: Stage) -> None
     assert await stage.executor.survey() == ()
     await stage.executor.clean(handle.run_id)
     assert await stage.executor.find(handle.run_id) is None
+
+
+# --- secrets
+
+
+@rule
+async def a_secret_does_not_reach_the_log(stage: Stage) -> None:
+    """Rule 5.6. What is too short to be one does."""
+    request = stage.request(
+        "echo $PASSWORD and $PIN", secrets=("open sesame", "1234"), PASSWORD="open sesame"
+    )
+    handle = await stage.executor.start(replace(request, env={**request.env, "PIN": "1234"}))
+    await stage.over(handle)
+    assert stage.written() == ["*** and 1234"]
+    assert "sesame" not in repr(request) + repr(handle)
 
 
 # --- starting

@@ -45,11 +45,14 @@ def test_no_descriptor_is_inherited(shared: Rig) -> None:
     assert lines(shared, "exec ls /proc/self/fd") == ["0", "1", "2", "3"]  # 3: the listing's own
 
 
-def test_stdin_is_empty_and_output_is_the_log_itself(shared: Rig) -> None:
-    run = shared.start("readlink /proc/self/fd/*; cat; echo end")
+def test_stdin_is_empty_and_output_is_one_pipe(shared: Rig) -> None:
+    """Rule 5.4: in the order written."""
+    run = shared.start("readlink /proc/self/fd/[012]; cat; echo end")
     run.wait_gone()
-    assert run.written[:3] == ["/dev/null", str(run.folder / "log"), str(run.folder / "log")]
-    assert run.written[-1] == "end"
+    stdin, stdout, stderr, end = run.written
+    assert (stdin, end) == ("/dev/null", "end")
+    assert stdout == stderr
+    assert stdout.startswith("pipe:")
 
 
 def test_stdout_and_stderr_keep_their_order(shared: Rig) -> None:
@@ -83,7 +86,7 @@ def test_the_environment_is_exactly_what_was_ordered(shared: Rig) -> None:
 def test_it_runs_as_who_was_ordered_and_can_open_its_output_anew(shared: Rig, scratch: Path) -> None:
     nobody = pwd.getpwnam("nobody")
     scratch.chmod(0o755)
-    script = "id -u; id -g; id -G; grep -E '^(Uid|CapEff)' /proc/self/status; pwd; echo x >>/dev/stderr"
+    script = "id -u; id -g; id -G; grep -E '^(Uid|CapEff)' /proc/self/status; pwd; echo x >/dev/stderr"
     written = lines(
         shared, script, uid=nobody.pw_uid, gid=nobody.pw_gid, groups=[nobody.pw_gid, 4242], cwd=str(scratch)
     )

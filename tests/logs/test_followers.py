@@ -65,8 +65,9 @@ async def write_followed(path: Path, block: int, total: int, followers: int) -> 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("block", [100, 10_000], ids=["line by line", "in blocks"])
 async def test_a_hundred_followers_do_not_slow_the_writer(tmp_path: Path, block: int) -> None:
-    """By processor time, the best of several. The kernel's notice of each write is part of that and comes to some
-    hundredths; a writer that waited for its readers, or copied for them, would take many times as long."""
+    """By processor time, the best of several. The kernel's notice of each write is part of it and comes to
+    some hundredths; a writer that waited for its readers, or copied for them, would take many times as long.
+    """
     total = 200_000_000 if block > 1000 else 20_000_000
     alone, followed = list[float](), list[float]()
     for turn in range(8):

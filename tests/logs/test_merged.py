@@ -178,6 +178,22 @@ def test_a_cut_of_what_is_no_text_still_gets_ahead(data: bytes) -> None:
     assert _cut(data) >= 7
 
 
+@pytest.mark.parametrize(
+    "sequence", [b"\x1b[38;5;196m", b"\x1b]8;;http://host/\x07", b"\x1b]0;t\x1b\\", b"\x1b(B"]
+)
+def test_a_cut_never_splits_what_colours_a_terminal(sequence: bytes) -> None:
+    text = b"x" * 60
+    for begun in range(1, len(sequence)):
+        assert _cut(text + sequence[:begun]) == len(text)
+    assert _cut(text + sequence) == len(text + sequence)
+    assert _cut(text + sequence + b"y") == len(text + sequence) + 1
+
+
+def test_a_cut_of_nothing_but_an_endless_sequence_still_gets_ahead() -> None:
+    assert _cut(b"\x1b]" + b"x" * 1000) == 1002
+    assert _cut(b"\x1b[" * 1) == 2
+
+
 BIG = """
 import asyncio, resource, sys
 from pathlib import Path

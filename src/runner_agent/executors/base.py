@@ -7,7 +7,7 @@ twice.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +24,8 @@ class RunRequest:
     `env` comes on top of the base environment of the user the command runs as (rule 5.2). `log` is the file
     that stdout and
     stderr go to, appended; `output` the file named by GITPOD_OUTPUT, whose folder exists. `note` opens the
-    run in its log.
+    run in its log. `secrets` are values that must not reach the log in any usual disguise (rule 5.6); neither
+    they nor `env`, which holds them, show in a repr.
     """
 
     run_id: RunId
@@ -32,10 +33,11 @@ class RunRequest:
     reference: Reference
     script: str
     runs_on: RunsOn
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(repr=False)
     log: Path
     output: Path
     note: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Executor(Protocol):

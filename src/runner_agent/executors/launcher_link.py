@@ -28,6 +28,11 @@ told of."""
 ATTEMPTS = 3
 """How often a request is made whose connection breaks before the answer. All requests may be made twice."""
 
+TOO_OLD_FOR_SECRETS = (
+    "the launcher is of an older version, which cannot keep secrets out of logs; restart it"
+    " (systemctl restart runner-agent-launcher): what runs goes on"
+)
+
 log = structlog.get_logger("launcher")
 
 
@@ -46,6 +51,7 @@ class LauncherLink:
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
+        self._redacts = False
 
     async def ask(self, op: str, fields: Mapping[str, object] | None = None) -> Message:
         """What the launcher says to a request. Raises Refused with its reason, Unavailable if it cannot be
@@ -101,6 +107,7 @@ class LauncherLink:
     async def _hello(self) -> None:
         """From now on the launcher hears us and nobody older."""
         hello = await self._ask("hello", {"epoch": self._epoch, "pid": os.getpid()})
+        self._redacts = bool(hello.get("redacts"))
         log.debug("launcher answers", pid=hello.get("pid"), version=hello.get("version"))
 
     async def _open(self) -> bool:
@@ -137,6 +144,8 @@ class LauncherLink:
     async def _ask(self, op: str, fields: Mapping[str, object]) -> Message:
         if self._writer is None:
             raise HungUp("the launcher hung up")
+        if fields.get("secrets") and not self._redacts:
+            raise Refused("not_started", TOO_OLD_FOR_SECRETS)
         number = next(self._numbers)
         frame = wire.encode({"v": wire.VERSION, "id": number, "op": op, **fields})
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()

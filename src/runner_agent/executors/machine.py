@@ -176,6 +176,7 @@ class MachineExecutor:
             "note": request.note,
             "leftover_grace": LEFTOVER_GRACE,
             "oom_score_adj": OOM_SCORE,
+            "secrets": list(request.secrets),
         }
         if user.switch:
             order |= {"uid": user.uid, "gid": user.gid, "groups": list(user.groups)}

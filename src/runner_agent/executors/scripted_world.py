@@ -17,6 +17,7 @@ from runner_agent.core.endings import SUPERVISOR_LOST, signal_name
 from runner_agent.executors.base import RunRequest
 from runner_agent.executors.scripted_language import Script, parse
 from runner_agent.executors.scripted_process import Process
+from runner_agent.launcher.redactor import redact
 from runner_agent.model.ids import RunId
 from runner_agent.model.runs import Ending, Exited, Lost, Signaled
 
@@ -157,7 +158,9 @@ class Run:
         self._clear()
 
     def write(self, text: str, into: str) -> None:
-        """Append to the log, or to the file named."""
+        """Append to the log, without the run's secrets, or to the file named."""
+        if self.request.secrets and not into:
+            text = redact(text, self.request.secrets)
         with Path(into or self.request.log).open("a", encoding="utf-8") as file:
             file.write(text)
 

@@ -5,6 +5,7 @@ import os
 import time
 
 from runner_agent.launcher import loglines, procs, records
+from runner_agent.launcher.copier import Copier
 from runner_agent.launcher.holder import Holder
 from runner_agent.launcher.reasons import explain
 from runner_agent.launcher.spawn import NotStarted, spawn
@@ -27,31 +28,32 @@ def hold(order: "Order", report: int) -> None:
 
 def begin(order: "Order", report: int) -> Holder | None:
     """Start the run, and tell the launcher by a packet on `report`; None if there is nothing to hold."""
-    log = -1
+    log: Copier | None = None
     stage = "record"
     try:
         latch = records.open_latch(order.folder)
         stage = "log"
-        log = loglines.open_log(order.log, order.uid, order.gid)
-        loglines.note(log, order.note)
+        log = Copier(loglines.open_log(order.log, order.uid, order.gid))
+        if order.note:
+            log.note(order.note)
         stage = "record"
         return _claim_and_spawn(order, log, latch, report)
     except OSError as error:
         code, reason = explain(stage, error, order)
-        if log >= 0:
-            loglines.note(log, loglines.line(f"{order.title} could not be started: {reason}"))
+        if log is not None:
+            log.note(loglines.line(f"{order.title} could not be started: {reason}"))
         _tell_failure(report, order, code, reason)
         return None
 
 
-def _claim_and_spawn(order: "Order", log: int, latch: int, report: int) -> Holder | None:
+def _claim_and_spawn(order: "Order", log: Copier, latch: int, report: int) -> Holder | None:
     """Claim first: no command runs of which nothing is known. What is known first is its holder."""
     claimed = records.claim(order.folder, order.opening)
     if claimed < 0:  # somebody was first; the launcher reads who
         return None
     began = time.monotonic_ns()
     try:
-        leader = spawn(order, log)
+        leader = _spawn(order, log)
     except NotStarted as failure:
         code, reason = explain(failure.stage, failure.error, order)
         run = Holder(order, log, latch, began, 0)
@@ -64,7 +66,21 @@ def _claim_and_spawn(order: "Order", log: int, latch: int, report: int) -> Holde
         os.write(report, b"%b,%b" % (order.opening, rest))
     except OSError:  # the launcher is gone; the record is there
         pass
+    if order.secrets:  # after the spawn, for it takes its time; the pipe holds what is written until then
+        log.hide(order.secrets)
     return Holder(order, log, latch, began, leader)
+
+
+def _spawn(order: "Order", log: Copier) -> int:
+    """As `spawn`, into a pipe to the log. Raises NotStarted."""
+    try:
+        sink = log.open_pipe(order.uid, order.gid)
+    except OSError as error:
+        raise NotStarted("pipe", error) from None
+    try:
+        return spawn(order, sink)
+    finally:
+        os.close(sink)
 
 
 def _tell_failure(report: int, order: "Order", code: int, reason: str) -> None:

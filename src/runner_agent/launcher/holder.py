@@ -2,7 +2,7 @@
 
 It is the subreaper of the run, so "no child left" (ECHILD) proves that the whole subtree is gone, whatever
 forked, detached or changed its session. It waits for signals, all of which are blocked: SIGCHLD, and the
-control signals of `wire`.
+control signals of `wire`; and for what the command writes, which it copies to the log.
 """
 
 import os
@@ -10,9 +10,11 @@ import signal
 import time
 
 from runner_agent.launcher import cgroup, loglines, procs, records, wire
+from runner_agent.launcher.ear import ear, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runner_agent.launcher.copier import Copier
     from runner_agent.launcher.order import Order
     from runner_agent.launcher.wire import Message
 
@@ -20,8 +22,7 @@ TERMINATE = signal.SIGRTMIN + wire.TERMINATE
 KILL = signal.SIGRTMIN + wire.KILL
 LINGER = signal.SIGRTMIN + wire.LINGER
 UNLINGER = signal.SIGRTMIN + wire.UNLINGER
-_wait = signal.sigwaitinfo  # the long wait; bound here for the reason given in nursery
-_HEARD = (signal.SIGCHLD, TERMINATE, KILL, LINGER, UNLINGER)
+HEARD = (signal.SIGCHLD, TERMINATE, KILL, LINGER, UNLINGER)
 
 NEVER = float("inf")
 _FIRST_PAUSE = 0.01
@@ -55,8 +56,9 @@ class Holder:
     _record: "Message | None" = None
     _record_again = Pause()
     _round_again = Pause()
+    _settle_again = Pause()
 
-    def __init__(self, order: "Order", log: int, latch: int, began: int, leader: int) -> None:
+    def __init__(self, order: "Order", log: "Copier", latch: int, began: int, leader: int) -> None:
         """The run is claimed, and its command, the leader, is spawned (or not: call `fail` then)."""
         self._order = order
         self._log = log
@@ -73,23 +75,28 @@ class Holder:
             wake = self._clear(now)  # before reaping: a zombie pins its group (procs.kill_round)
             if self._reap():
                 wake = self._clear(now)
-            wake = min(wake, self._save(now))
+            wake = min(wake, self._save(now), self._settle(now))
             if self._childless and self._record is None:
                 left = self._leave_cgroup(now)
                 if left == 0.0:
+                    self._log.close()
                     return
                 wake = left
 
     def _hear(self, wake: float) -> None:
-        """Wait for a signal or the time, and obey all that are pending: the kernel sorts them by number."""
-        info: signal.struct_siginfo | None
-        if wake == NEVER:
-            info = _wait(_HEARD)
-        else:
-            info = signal.sigtimedwait(_HEARD, max(0.0, wake - time.monotonic()))
+        """Copy output until a signal comes or the time, and obey all: the kernel sorts them by number."""
+        while True:
+            limit = None if wake == NEVER else max(0.0, (wake - time.monotonic()) * 1000)
+            rest = 0.0
+            for descriptor, _ in wait(limit):
+                if descriptor == ear.pipe:
+                    rest = self._log.copy()
+            info = signal.sigtimedwait(HEARD, rest)
+            if info is not None or limit == 0.0 or not self._log.settled:
+                break
         while info is not None:
             self._obey(info.si_signo)
-            info = signal.sigtimedwait(_HEARD, 0)
+            info = signal.sigtimedwait(HEARD, 0)
 
     def _obey(self, number: int) -> None:
         if number == signal.SIGCHLD:
@@ -162,8 +169,9 @@ class Holder:
     def _account(self, status: int, user: float, system_time: float, max_rss: int) -> "Message":
         """The `ended` record.
 
-        The line in the log comes first, so that whoever sees the record can read the whole log.
+        Output and our line about the end come first: whoever sees the record can read the whole log.
         """
+        self._log.drain()
         record = self._ended()
         seconds = (time.monotonic_ns() - self._began) / 1e9
         if os.WIFSIGNALED(status):
@@ -179,14 +187,7 @@ class Holder:
         return record | {"user_seconds": user, "system_seconds": system_time, "max_rss_kib": max_rss}
 
     def _note(self, text: str) -> None:
-        loglines.note(self._log, loglines.line(text))
-
-    def rehearsed(self) -> None:
-        """Undo what began as a rehearsal."""
-        if self._leader:
-            os.waitpid(self._leader, 0)
-        os.close(self._log)
-        os.close(self._latch)
+        self._log.note(loglines.line(text))
 
     def fail(self, code: int, reason: str) -> None:
         """There is no leader and will be none."""
@@ -199,7 +200,7 @@ class Holder:
         return {
             "v": records.VERSION,
             "run_id": self._order.run_id,
-            "log_size": loglines.size(self._log),
+            "log_size": self._log.size,
             "began_ns": self._began,
             "ended_ns": time.monotonic_ns(),
             "wall_ns": time.time_ns(),
@@ -214,6 +215,7 @@ class Holder:
             return NEVER
         if now < self._record_again.due:
             return self._record_again.due
+        self._log.settle()
         try:
             records.write(self._order.folder, records.ENDED, self._record)
         except (FileNotFoundError, NotADirectoryError):
@@ -223,6 +225,14 @@ class Holder:
         self._record = None
         os.close(self._latch)
         return NEVER
+
+    def _settle(self, now: float) -> float:
+        """Write what a full disk did not take to the log. Returns when to try again."""
+        if self._log.settled:
+            return NEVER
+        if now < self._settle_again.due:
+            return self._settle_again.due
+        return NEVER if self._log.settle() else self._settle_again.after(now)
 
     def _leave_cgroup(self, now: float) -> float:
         """Empty and remove the cgroup, of those who came into it from elsewhere too.

@@ -15,7 +15,7 @@ _NAMED = 20
 def open_log(path: str, uid: int | None, gid: int | None) -> int:
     """The log for appending, made if need be, readable for its owner only. Raises OSError.
 
-    It belongs to the user the command runs as, for scripts open /dev/stderr anew, by the rights of the file.
+    It belongs to the user the command runs as, who may look at what it wrote.
     """
     log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o600)
     if uid is not None and gid is not None:
@@ -26,24 +26,22 @@ def open_log(path: str, uid: int | None, gid: int | None) -> int:
     return log
 
 
-def size(log: int) -> int:
-    """Bytes written so far."""
-    return os.lseek(log, 0, os.SEEK_END)
-
-
 def line(text: str) -> bytes:
     """A text as a line of ours; b"" for none."""
     return f"{MARK}{' '.join(text.splitlines())}\n".encode("utf-8", "replace") if text else b""
 
 
-def note(log: int, made: bytes) -> None:
-    """Add a line of ours. A full disk loses it: there is nobody to tell, and the run matters more."""
+def write(log: int, lines: bytes) -> bool:
+    """Add lines of ours, whole or not at all. False if they cannot be written."""
     try:
         end = os.lseek(log, 0, os.SEEK_END)
-        if made:
-            os.write(log, made if end == 0 or _at_line_start(log, end) else b"\n" + made)
+        made = lines if end == 0 or _at_line_start(log, end) else b"\n" + lines
+        if os.write(log, made) == len(made):
+            return True
+        os.ftruncate(log, end)
     except OSError:
         pass
+    return False
 
 
 def _at_line_start(log: int, end: int) -> bool:

@@ -18,7 +18,8 @@ import sys
 import time
 
 from runner_agent.launcher import begin, procs, records, system
-from runner_agent.launcher.holder import Pause
+from runner_agent.launcher.ear import ear
+from runner_agent.launcher.holder import HEARD, Pause
 from runner_agent.launcher.order import Order
 from runner_agent.launcher.reasons import explain
 
@@ -87,7 +88,7 @@ def rehearse(state: str) -> None:
     """
     folder = f"{state}/rehearsal"
     about: Message = {"run_id": "rehearsal", "dir": folder, "cwd": "/", "log": f"{folder}/log", "note": "r"}
-    order = Order(about | {"argv": ["/bin/true"], "env": {"PATH": "/bin"}})
+    order = Order(about | {"argv": ["/bin/echo", "r"], "env": {"PATH": "/bin"}})
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         for _ in range(_REHEARSALS):
@@ -96,7 +97,7 @@ def rehearse(state: str) -> None:
             system.become_subreaper()
             run = begin.begin(unpack(packet(order)[0]), null)
             if run is not None:
-                run.rehearsed()
+                run.watch()
         _clear(folder)
     except OSError:  # a full disk, say: the runs will tell
         pass
@@ -149,6 +150,7 @@ class Nursery:
         self._orphans = False
         self._ill = False
         self._pause = Pause()
+        ear.open(system.take_signals(*HEARD))
         self._signals = system.take_signals(signal.SIGCHLD)
         self._name = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
         os.write(self._name, b"ra-nursery")

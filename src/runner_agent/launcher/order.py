@@ -17,7 +17,7 @@ class Order:
 
     __slots__ = (
         "argv", "cgroup", "cwd", "env", "folder", "gid", "grace", "groups", "log", "note", "oom_score_adj",
-        "opening", "quoted_id", "run_id", "title", "uid", "umask",
+        "opening", "quoted_id", "run_id", "secrets", "title", "uid", "umask",
     )  # fmt: skip
 
     def __init__(self, message: Message) -> None:
@@ -38,6 +38,7 @@ class Order:
         self.umask = _number("umask", message.get("umask", 0o022), 0, 0o777)
         self.grace = _seconds("leftover_grace", message.get("leftover_grace", 10))
         self.oom_score_adj = _optional(message, "oom_score_adj", -1000, 1000)
+        self.secrets = [_text("secrets", item) for item in _items(message, "secrets")]
         self.opening = b""
         if not self.argv or not self.argv[0].startswith("/"):
             raise Refused("invalid", "argv: begins with the absolute path of a program")
@@ -49,8 +50,8 @@ class Order:
         # fmt: off
         return marshal.dumps((
             self.argv, self.cgroup, self.cwd, self.env, self.folder, self.gid, self.grace, self.groups,
-            self.log, self.note, self.oom_score_adj, self.opening, self.quoted_id, self.run_id, self.title,
-            self.uid, self.umask,
+            self.log, self.note, self.oom_score_adj, self.opening, self.quoted_id, self.run_id, self.secrets,
+            self.title, self.uid, self.umask,
         ))
         # fmt: on
 
@@ -62,7 +63,7 @@ class Order:
         (
             order.argv, order.cgroup, order.cwd, order.env, order.folder, order.gid, order.grace,
             order.groups, order.log, order.note, order.oom_score_adj, order.opening, order.quoted_id,
-            order.run_id, order.title, order.uid, order.umask,
+            order.run_id, order.secrets, order.title, order.uid, order.umask,
         ) = marshal.loads(dump)  # noqa: S302 - our own parent dumped it
         # fmt: on
         return order

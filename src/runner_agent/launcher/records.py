@@ -76,11 +76,16 @@ def holder_part(pid: int) -> bytes:
 def claim(folder: str, record: bytes) -> int:
     """Make `spawned` of a record less its last brace, open for `add`; -1 if somebody was first."""
     temporary = f"{folder}/.{SPAWNED}.{os.getpid()}"
+    made = -1
     try:
         made = _make(temporary, record + b"}")
         os.link(temporary, f"{folder}/{SPAWNED}")
-    except FileExistsError:
-        return -1
+    except OSError as error:
+        if made >= 0:
+            os.close(made)
+        if isinstance(error, FileExistsError):
+            return -1
+        raise
     finally:
         _remove(temporary)
     return made
@@ -97,9 +102,12 @@ def add(claimed: int, rest: bytes) -> None:
 
 def _make(path: str, body: bytes) -> int:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    if os.write(file, body + b"\n") <= len(body):
+    try:
+        if os.write(file, body + b"\n") <= len(body):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    except OSError:
         os.close(file)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        raise
     return file
 
 

@@ -191,6 +191,7 @@ class Server:
             "start": me.start if me else 0,
             "boot": self._runs.boot,
             "version": self._version,
+            "redacts": True,
         }
 
 

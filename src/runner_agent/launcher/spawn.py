@@ -28,8 +28,8 @@ class NotStarted(Exception):
         self.error = error
 
 
-def spawn(order: "Order", log: int) -> int:
-    """The pid, once the command executes: in a session of its own, stdin empty, stdout and stderr the log.
+def spawn(order: "Order", sink: int) -> int:
+    """The pid, once the command executes: in a session of its own, stdin empty, stdout and stderr `sink`.
 
     Raises NotStarted.
     """
@@ -53,7 +53,7 @@ def spawn(order: "Order", log: int) -> int:
             order.argv[0],
             order.argv,
             order.env,
-            file_actions=(_STDIN, (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)),
+            file_actions=(_STDIN, (os.POSIX_SPAWN_DUP2, sink, 1), (os.POSIX_SPAWN_DUP2, sink, 2)),
             setsid=True,
             setsigmask=(),  # their actions are at the defaults then, for the launcher ignores none
         )  # all other descriptors close at exec

@@ -8,6 +8,7 @@ While nobody reads, nothing is merged.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,11 @@ from pathlib import Path
 from runner_agent.kit.inotify import Inotify, Subscription
 from runner_agent.logs.order import Order, Shape
 from runner_agent.logs.reader import CHUNK, Extent, Gone, file_extent, gap_line, read_file
+
+_LONGEST_ESCAPE = 256
+"""Bytes; a control sequence of a terminal that is longer may be cut."""
+_BEGUN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[P\]X^_][^\x07\x1b]*\x1b?|[ -/]*)\Z")
+"""A control sequence whose last byte is yet to come: CSI, a string such as OSC, or another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +208,17 @@ class MergedLog:
 
 
 def _cut(data: bytes) -> int:
-    """Where to end a piece of an overlong line: after a carriage return, or at least between characters."""
+    """Where to end a piece of an overlong line: after a carriage return, or at least between characters, and
+    not within what colours a terminal.
+    """
     after_return = data.rfind(b"\r") + 1
     if after_return:
         return after_return
+    begun = _BEGUN.search(data, len(data) - min(_LONGEST_ESCAPE, len(data) // 2))
+    return begun.start() if begun else _between_characters(data)
+
+
+def _between_characters(data: bytes) -> int:
     for back in range(1, 4):
         if data[-back] & 0xC0 == 0xC0:  # the first byte of a character of `needed` bytes
             needed = 2 + (data[-back] >= 0xE0) + (data[-back] >= 0xF0)
