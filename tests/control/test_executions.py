@@ -79,7 +79,7 @@ async def test_rule_6_2_each_task_of_a_plan_has_one_step_record(
         assert record is not None
         assert (record.task_id, record.spec, record.members) == (work.task_id, work.spec, (started.id,))
         assert record.main_of == (started.id if record.reference == "top" else None)
-        assert (record.holders, record.reached, record.run) == ((), False, None)
+        assert (record.holders, record.run) == ((), None)
 
 
 async def test_rule_4_1_executions_overlap_and_share_nothing(commands: Commands, store: MemoryStore) -> None:

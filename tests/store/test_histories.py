@@ -48,9 +48,9 @@ def executions(number: int, phase: ExecutionPhase, minute: int) -> Execution:
     return record if minute else replace(record, completed_at=None)
 
 
-def steps(number: int, running: bool, reached: bool) -> Step:
+def steps(number: int, running: bool, held: bool) -> Step:
     record = a_running_step(f"st{number}") if running else a_step(f"st{number}", minute=number)
-    return replace(record, reached=reached)
+    return replace(record, holders=record.members if held else ())
 
 
 def tasks(number: int, minute: int) -> Task:

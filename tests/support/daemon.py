@@ -44,6 +44,8 @@ class Daemon:
 
     base: Path
     environment: dict[str, str] = field(default_factory=dict[str, str])
+    program: tuple[str, ...] = PROGRAM
+    """What `start` runs: one with failpoints, say."""
     _process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -82,7 +84,7 @@ class Daemon:
         """Start it and wait for nothing."""
         assert not self.running, "the agent is running already"
         argv = [
-            *PROGRAM,
+            *self.program,
             command,
             "--state-dir",
             str(self.state),

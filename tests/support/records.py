@@ -169,7 +169,7 @@ def a_step(id_: str = "step-1", *, members: Iterable[str] = ("execution-1",), mi
 def a_running_step(id_: str = "step-1", *, members: Iterable[str] = ("execution-1",)) -> Step:
     """With a process."""
     run = StepRun(BOOT, proc=Live(RUN, Instant(3.0), Handle("machine", RUN, {"holder": 4712})))
-    return dataclasses.replace(a_step(id_, members=members), run=run, reached=True)
+    return dataclasses.replace(a_step(id_, members=members), run=run)
 
 
 def a_firing(

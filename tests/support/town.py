@@ -11,7 +11,7 @@ from runner_agent.core.plan import make_plan
 from runner_agent.model.ids import BootMark, DefinitionId, ExecutionId, StepId, TaskId
 from runner_agent.model.phases import ExecutionPhase, RunRole
 from runner_agent.model.plans import TaskWork
-from runner_agent.model.records import Execution, Service, Task
+from runner_agent.model.records import Execution, Service, Step, Task
 from runner_agent.model.runs import Ending
 from runner_agent.model.specs import Cause, Launch, Subject
 from tests.support.histories import NOON, ServiceStage, State, StepStage, a_task
@@ -87,11 +87,12 @@ class Town:
         before, world = self.execution(execution), self.world(execution)
         after, moved = advance(before, world, self.wall)
         self.executions[ExecutionId(execution)] = after
-        for id_, step in moved.steps.items():
-            self.steps[id_].record = step
-        for service in moved.services.values():
-            self.services[service.id].record = service
-        return after != before or moved != world
+        for one in moved:
+            if isinstance(one, Step):
+                self.steps[one.id].record = one
+            else:
+                self.services[one.id].record = one
+        return after != before or bool(moved)
 
     def stages(self) -> list[StepStage | ServiceStage]:
         """Steps and services that are still there."""

@@ -61,6 +61,7 @@ from runner_agent.reconcile.loop import Reconciler, Setting
 from runner_agent.reconcile.means import Means
 from runner_agent.reconcile.notes import Notes
 from runner_agent.reconcile.requests import Requests
+from runner_agent.secrets.given import RunSecrets
 from runner_agent.store.base import Transaction
 from runner_agent.store.memory import MemoryStore
 from tests.support.strikes import Life, Strikes, struck
@@ -98,6 +99,8 @@ class Scene:
     strikes: Strikes = field(default_factory=Strikes)
     begun: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     agents: list[Agent] = field(default_factory=list[Agent])
+    secrets: Callable[[], RunSecrets] = RunSecrets
+    """What each agent resolves secrets with, made anew as a new agent's memory is."""
 
     def __post_init__(self) -> None:
         self._ids = count(1)
@@ -120,7 +123,9 @@ class Scene:
             store=store,
             notes=Notes(store, self.clock),
             executors=Executors({"machine": machine}),
-            requests=Requests(evidence, EnvironmentId("environment-1"), "/run/agent.sock"),
+            requests=Requests(
+                evidence, EnvironmentId("environment-1"), "/run/agent.sock", secrets=self.secrets()
+            ),
             evidence=evidence,
             clock=self.clock,
         )

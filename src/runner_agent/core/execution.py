@@ -7,7 +7,7 @@ step over the whole, asked again whenever anything it hangs on has changed, and 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Protocol, TypeVar, assert_never
 
 from runner_agent.core import step as step_rules
 from runner_agent.core import view
@@ -30,50 +30,72 @@ from runner_agent.model.records import (
 )
 from runner_agent.model.specs import Cause
 
+Id_contra = TypeVar("Id_contra", contravariant=True)
+Thing_co = TypeVar("Thing_co", covariant=True)
+
 _NOT_BEGUN = StepStatus(ExecutionPhase.PENDING)
 PENDING, RUNNING = ExecutionPhase.PENDING, ExecutionPhase.RUNNING
 SUCCEEDED, FAILED, STOPPED = ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED, ExecutionPhase.STOPPED
 
 
+class Found(Protocol[Id_contra, Thing_co]):
+    """Where records are looked up by id, as in a mapping."""
+
+    def get(self, id_: Id_contra, /) -> Thing_co | None:
+        """The record, or None."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the execution hangs on, as it is now, and after `advance` as it is to be."""
+    """What the execution hangs on, as it is now. Of a large plan only what is in hand is looked up."""
 
-    steps: Mapping[StepId, Step]
-    services: Mapping[ServiceId, Service]
+    steps: Found[StepId, Step]
+    services: Found[ServiceId, Service]
 
 
 Progress = dict[PlanStepId, StepProgress]
 
 
-def advance(execution: Execution, world: World, now: datetime) -> tuple[Execution, World]:
-    """The execution and what it hangs on, after all that can be done now is done. `now` is wall time, for
-    display.
+def advance(
+    execution: Execution, world: World, now: datetime
+) -> tuple[Execution, tuple[Step | Service, ...]]:
+    """The execution, and those records it hangs on that moved, after all that can be done now is done. `now`
+    is wall time, for display.
     """
     if execution.status.phase.terminal:
-        return execution, world
+        return execution, ()
     hand = _Hand(execution, world)
     hand.look()
     while hand.reach(now):
         hand.look()  # a service that is up already lets the next group go in the same breath
-    return hand.result(now), World(hand.steps, hand.services)
+    return hand.result(now), (*hand.steps.values(), *hand.services.values())
 
 
 class _Hand:
-    """One call of `advance`: the copies it works on."""
+    """One call of `advance`: the copies it works on, and the records that it moved."""
 
     def __init__(self, execution: Execution, world: World) -> None:
-        self.execution = execution
-        self.steps = dict(world.steps)
-        self.services = dict(world.services)
+        self.execution, self.plan = execution, execution.plan.steps()
+        self.world = world
+        self.steps: dict[StepId, Step] = {}
+        self.services: dict[ServiceId, Service] = {}
         self.progress: Progress = dict(execution.steps)
         self.stopping = execution.desired_phase is STOPPED
+
+    def step(self, id_: StepId) -> Step | None:
+        """As it is to be."""
+        return self.steps.get(id_) or self.world.steps.get(id_)
+
+    def service(self, id_: ServiceId) -> Service | None:
+        """As it is to be."""
+        return self.services.get(id_) or self.world.services.get(id_)
 
     # --- looking at what it hangs on
 
     def look(self) -> None:
         """Take over what became of the steps in hand; let go of what is no longer wanted."""
-        for step in self.execution.plan.steps():
+        for step in self.plan:
             progress = self.progress.get(step.id)
             if progress is not None and progress.grip is not None:
                 self._look_at(step, progress)
@@ -84,16 +106,16 @@ class _Hand:
     def _look_at(self, step: PlanStep, progress: StepProgress) -> None:
         match step.work, progress.grip:
             case TaskWork(step=step_id), Held():
-                self.progress[step.id] = _seen_task(self.execution.id, self.steps.get(step_id), progress)
+                self.progress[step.id] = _seen_task(self.execution.id, self.step(step_id), progress)
             case ServiceWork(service_id=service_id), Bound(session=session):
-                service = self.services.get(service_id)
+                service = self.service(service_id)
                 status = _seen_service(step.label, service, session)
                 self.progress[step.id] = _progress(status, progress)
             case _:
                 pass
 
     def _let_go(self, *, tasks_too: bool) -> None:
-        for step in self.execution.plan.steps():
+        for step in self.plan:
             progress = self.progress.get(step.id)
             if progress is None or progress.grip is None:
                 continue
@@ -102,7 +124,7 @@ class _Hand:
                     self.progress[step.id] = _ended(STOPPED, output=progress.status.output)
                 case TaskWork(step=step_id):
                     if tasks_too:
-                        self._release(step, self.steps.get(step_id))
+                        self._release(step, self.step(step_id))
                 case _:
                     assert_never(step.work)
 
@@ -135,9 +157,9 @@ class _Hand:
         for step in steps:
             match step.work:
                 case TaskWork(step=step_id):
-                    self.progress[step.id] = self._hold(self.steps.get(step_id))
+                    self.progress[step.id] = self._hold(self.step(step_id))
                 case ServiceWork(service_id=service_id, session=session):
-                    self.progress[step.id] = self._bind(step, self.services.get(service_id), session, now)
+                    self.progress[step.id] = self._bind(step, self.service(service_id), session, now)
                 case _:
                     assert_never(step.work)
         return bool(steps)
@@ -147,7 +169,7 @@ class _Hand:
             return _ended(FAILED, "its record is gone")
         if record.stopped_by is None and (record.run is None or not step_rules.over(record.run)):
             holders = (*record.holders, self.execution.id)
-            self.steps[record.id] = replace(record, holders=holders, reached=True)
+            self.steps[record.id] = replace(record, holders=holders)
         return StepProgress(_NOT_BEGUN, Held())
 
     def _bind(self, step: PlanStep, service: Service | None, fresh: SessionId, now: datetime) -> StepProgress:

@@ -142,7 +142,7 @@ def aggregate(plan: Plan, phases: Phases, *, stopping: bool) -> ExecutionPhase:
     """How the execution stands, from its steps (rules 4.3, 4.4, 4.6). It ends only when no started step is
     unfinished.
     """
-    if all(phases.get(step.id) is ExecutionPhase.SUCCEEDED for step in plan.steps()):
+    if all(phases.get(step.id) is ExecutionPhase.SUCCEEDED for group in plan.groups for step in group.steps):
         return ExecutionPhase.SUCCEEDED
     unfinished = any(not phase.terminal for phase in phases.values())
     if stopping and not unfinished:

@@ -29,7 +29,7 @@ class ExecutionPhase(Enum):
         return self in _TERMINAL
 
 
-_TERMINAL = frozenset({ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED, ExecutionPhase.STOPPED})
+_TERMINAL = (ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED, ExecutionPhase.STOPPED)
 
 
 class Trigger(Enum):

@@ -72,7 +72,8 @@ class ServiceStatus:
 class Service:
     """Wish: metadata, spec, cause, deletion, posted. Run half: run, status. The versions are the store's.
 
-    `posted` holds outputs sent by UpdateService.status for the session they were sent in (rule 3.12).
+    `posted` holds outputs sent by UpdateService.status for the session they were sent in, less those that the
+    run has written anew since (rules 3.12, 5.3).
     `phase_since` is for display: when it came into its phase.
     """
 
@@ -192,8 +193,7 @@ class Step:
 
     `members` are the executions that show it, fixed at creation; `holders` are those that have reached it and
     not let go.
-    `main_of` is the execution whose main task it is. `reached`: it was held once, so having no holder means:
-    stop.
+    `main_of` is the execution whose main task it is.
     """
 
     id: StepId
@@ -205,7 +205,6 @@ class Step:
     main_of: ExecutionId | None = None
     firing: FiringId | None = None
     holders: tuple[ExecutionId, ...] = ()
-    reached: bool = False
     stopped_by: ExecutionId | None = None
     run: StepRun | None = None
     status: StepStatus | None = None

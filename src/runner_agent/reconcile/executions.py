@@ -4,13 +4,13 @@ write.
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Generic
 
 from runner_agent.core import execution as rules
 from runner_agent.core.execution import World
 from runner_agent.kit.clock import Clock
-from runner_agent.model.plans import ServiceWork, TaskWork
 from runner_agent.model.records import Execution, Key, Record, Service, Step
-from runner_agent.store.base import Reader, Store, Transaction
+from runner_agent.store.base import R, Reader, Store, Transaction
 
 
 class Executions:
@@ -48,12 +48,9 @@ class Executions:
         execution = reader.get(Execution, key.id)
         if execution is None or execution.status.phase.terminal:
             return []
-        world = _world(reader, execution)
-        after, world_after = rules.advance(execution, world, self._clock.wall())
-        moved: list[Record] = [after] if after != execution else []
-        moved += [one for one in world_after.steps.values() if one is not world.steps[one.id]]
-        moved += [one for one in world_after.services.values() if one is not world.services[one.id]]
-        return moved
+        world = World(_Lookup(reader, Step), _Lookup(reader, Service))
+        after, moved = rules.advance(execution, world, self._clock.wall())
+        return [after, *moved] if after != execution else [*moved]
 
 
 def _weighty(moved: Sequence[Record]) -> bool:
@@ -64,10 +61,11 @@ def _weighty(moved: Sequence[Record]) -> bool:
     )
 
 
-def _world(reader: Reader, execution: Execution) -> World:
-    works = [step.work for step in execution.plan.steps()]
-    steps = (reader.get(Step, work.step) for work in works if isinstance(work, TaskWork))
-    services = (reader.get(Service, work.service_id) for work in works if isinstance(work, ServiceWork))
-    return World(
-        {step.id: step for step in steps if step}, {service.id: service for service in services if service}
-    )
+class _Lookup(Generic[R]):
+    """The records of one kind, read when asked for."""
+
+    def __init__(self, reader: Reader, kind: type[R]) -> None:
+        self._reader, self._kind = reader, kind
+
+    def get(self, id_: str, /) -> R | None:
+        return self._reader.get(self._kind, id_)

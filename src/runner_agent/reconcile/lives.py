@@ -32,6 +32,9 @@ from runner_agent.reconcile.means import Means
 REST, LONGEST_REST = 0.05, 10.0
 """Seconds before a run that could not be followed is taken up again: doubled, up to the longest."""
 
+CLEARING = 5.0
+"""Seconds that an agent on its way out waits for the folders of its last runs to be removed."""
+
 log = structlog.get_logger("lives")
 
 
@@ -72,7 +75,7 @@ class Lives:
         for role, proc in machine.procs(record).items():
             match proc:
                 case Starting(run_id=run_id) | Live(run_id=run_id) | Ended(run_id=run_id):
-                    if run_id not in self._lives and self._rested(run_id):
+                    if run_id not in self._lives and self._rested(record.key, run_id):
                         self._follow(Life(self._means, machine, record, role, run_id), proc, fresh=False)
                     life = self._lives.get(run_id)
                     known = known and life is not None and life.known.is_set()
@@ -93,6 +96,12 @@ class Lives:
             known = next(iter(self._finding))
             await known.wait()
             self._finding.discard(known)
+
+    async def cleared(self) -> None:
+        """Wait a little for what is gone to be cleared away; the rest, the next start clears away."""
+        tasks = [life.task for life in self._lives.values() if life.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLEARING)
 
     async def aclose(self) -> None:
         """Stop following. Runs go on."""
@@ -133,6 +142,10 @@ class Lives:
         )
         self._look_later(life.key, trouble.until - now)
 
-    def _rested(self, run_id: RunId) -> bool:
+    def _rested(self, key: Key, run_id: RunId) -> bool:
+        """If not, there is another look when it has: of several runs of a record the first to rest looks."""
         trouble = self._troubles.get(run_id)
-        return trouble is None or self._means.clock.now() >= trouble.until
+        rest = 0.0 if trouble is None else trouble.until - self._means.clock.now()
+        if rest > 0:
+            self._look_later(key, rest)
+        return rest <= 0

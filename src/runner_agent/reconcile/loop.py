@@ -70,6 +70,7 @@ class Reconciler:
         self._waiting_on: defaultdict[str, set[str]] = defaultdict(
             set
         )  # service id -> live executions that name it
+        self._named: dict[str, frozenset[str]] = {}  # the other way round
         self._boot = setting.boot
         self._recovered = asyncio.Event()
         self._at_rest = asyncio.Event()
@@ -113,6 +114,14 @@ class Reconciler:
             self._queue.add(key)
         self._look_whether_at_rest()
         await self._at_rest.wait()
+        await self._lives.cleared()
+
+    def go_on(self) -> None:
+        """After a `bring_down` that was not the agent's own end: do again what is wished for."""
+        self.mode.course = Course.ON
+        self._at_rest.clear()
+        for key in self._live_keys():
+            self._queue.add(key)
 
     async def pulse(self) -> None:
         """Return once a worker has looked at a key that is added now: proof that the loop is alive."""
@@ -240,14 +249,17 @@ class Reconciler:
         """Remember which services a live execution names, so that their news reach it."""
         execution = self._store.get(Execution, key.id)
         live = execution is not None and not execution.status.phase.terminal
-        named = execution_rules.hangs_on(execution) if execution is not None and live else frozenset[str]()
-        for id_ in named:
-            self._waiting_on[id_].add(key.id)
-        if not live:
-            for id_, waiting in tuple(self._waiting_on.items()):
-                waiting.discard(key.id)
-                if not waiting:
-                    del self._waiting_on[id_]
+        if live is (key.id in self._named):
+            return
+        if execution is not None and live:
+            self._named[key.id] = execution_rules.hangs_on(execution)
+            for id_ in self._named[key.id]:
+                self._waiting_on[id_].add(key.id)
+            return
+        for id_ in self._named.pop(key.id):
+            self._waiting_on[id_].discard(key.id)
+            if not self._waiting_on[id_]:
+                del self._waiting_on[id_]
 
     async def _finish_deletion(self, key: Key) -> None:
         """A task that is to go goes when none of its executions runs any more (rule 1.6)."""

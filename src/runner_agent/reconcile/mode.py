@@ -23,7 +23,7 @@ AGENT_STOP = "the agent's own stop"
 
 
 class Mode:
-    """The agent's course; it only ever goes further down."""
+    """The agent's course; going down, it only ever goes further down, until nothing is left."""
 
     def __init__(self) -> None:
         self.course = Course.ON

@@ -209,6 +209,14 @@ class Store(Reader, Protocol):
         """Durable."""
         ...
 
+    async def seal(self) -> None:
+        """Make it fit to be copied while it is open: the timeline is forgotten, and all that was acknowledged
+        stands in one file, on disk.
+
+        Raises ResourceExhausted, Unavailable.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Finish what was asked for, checkpoint, close; watches end. A second time does nothing."""
         ...

@@ -31,14 +31,12 @@ class Delta(Generic[P]):
     """One write on its way to disk.
 
     `durable`: it must survive a power loss before it is acknowledged; `hidden`: before it is published.
-    `epoch` counts the failures it does not rest on. `revision` is the newest it gave out. `reserve`:
-    revisions up to here must be spoken for on disk before any of them is published. `payload`: what the lane
-    made of the edits. `happened`: what they are to people.
+    `revision` is the newest it gave out. `reserve`: revisions up to here must be spoken for on disk before
+    any of them is published. `payload`: what the lane made of the edits. `happened`: what they are to people.
     """
 
     durable: bool
     hidden: bool
-    epoch: int
     revision: Version
     acknowledged: "asyncio.Future[None]"
     payload: P

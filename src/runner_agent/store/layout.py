@@ -18,7 +18,7 @@ WISH_FIELDS: Mapping[Kind, tuple[str, ...]] = {
     ),
     Kind.STEP: (
         *("id", "task_id", "reference", "spec", "created_at", "members", "main_of", "firing"),
-        *("holders", "reached", "stopped_by"),
+        *("holders", "stopped_by"),
     ),
     Kind.FIRING: ("id", "event", "at", "boot", "cause", "once_key", "services", "executions"),
 }

@@ -35,6 +35,10 @@ class DictArchive:
                 self._records[key] = edit.after
         self._timeline.extend(one._replace(place=next(self._places)) for one in delta.happened)
 
+    def forget_timeline(self) -> None:
+        """All of it."""
+        self._timeline.clear()
+
     def get(self, key: Key) -> Record | None:
         """See `archive.Archive`, here and below."""
         return self._records.get(key)
@@ -118,7 +122,7 @@ class MemoryLane:
         if not batch:
             return
         if self.refusal is not None:
-            self._state.fail(batch[0].epoch, self.refusal)
+            self._state.fail(self.refusal)
             return
         for delta in batch:
             self._archive.commit(delta)
@@ -130,10 +134,14 @@ class MemoryStore(LiveStore[None]):
 
     def __init__(self, wall: Wall | None = None) -> None:
         """Empty and open; needs no running loop yet. `wall`: the time of day, if it is to keep a timeline."""
-        archive = DictArchive()
+        self._archive = archive = DictArchive()
         state = State(archive, lambda _: None, wall=wall)
         self._memory_lane = MemoryLane(archive, state)
         super().__init__(state, self._memory_lane)
+
+    async def seal(self) -> None:
+        """See `base.Store`."""
+        self._archive.forget_timeline()
 
     def refuse(self, error: Callable[[], RunnerError] | None) -> None:
         """Fail every commit with this from now on, as a full disk would; None: commit again. For tests."""

@@ -77,7 +77,14 @@ def _timeline(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS: Mapping[int, Step] = {1: _first, 2: _timeline}
+def _unreached(connection: sqlite3.Connection) -> None:
+    """A step no longer says whether it was ever held: whoever looked asked who holds it."""
+    connection.execute(
+        "UPDATE step SET wish = json_remove(wish, '$.reached') WHERE json_type(wish, '$.reached') IS NOT NULL"
+    )
+
+
+STEPS: Mapping[int, Step] = {1: _first, 2: _timeline, 3: _unreached}
 """What leads from one schema to the next, by number; never edited once released.
 
 A step runs in the transaction of all.

@@ -1,5 +1,6 @@
 """The store on disk: the shared state machine over one SQLite file."""
 
+import asyncio
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from runner_agent.store.live import LiveStore
 from runner_agent.store.schema import open_database
 from runner_agent.store.sqlite_archive import SqlArchive
 from runner_agent.store.sqlite_rows import Rows, rows
+from runner_agent.store.sqlite_seal import seal
 from runner_agent.store.sqlite_writer import WriterLane
 from runner_agent.store.state import State
 
@@ -35,7 +37,12 @@ class SqliteStore(LiveStore[Rows]):
             )
             self._writer = WriterLane(database, reader, state)
             undo.pop_all()
+        self._path = path
         super().__init__(state, self._writer)
+
+    async def seal(self) -> None:
+        """See `base.Store`."""
+        await asyncio.get_running_loop().run_in_executor(None, seal, self._path)
 
     @property
     def commits(self) -> int:

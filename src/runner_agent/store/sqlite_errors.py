@@ -40,6 +40,11 @@ def as_unusable(error: sqlite3.Error, path: Path) -> RunnerError:
             return StoreUnusable(f"the database {path} cannot be used: {error}. {way_out(path)}")
 
 
+def is_busy(error: Exception) -> bool:
+    """Another program holds a lock: it may let go of it."""
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
 def as_refusal(error: Exception, path: Path) -> Exception:
     """While committing: nothing of what was asked for is stored."""
     match _code(error):

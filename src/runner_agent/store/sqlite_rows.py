@@ -1,9 +1,4 @@
-"""Edits as rows: what a write changes in which table, merged over a batch and written with few statements.
-
-A batch hands each statement all its rows at once, as one JSON array: the writer thread gives up the
-interpreter lock at every statement, and with a busy loop thread it waits up to the switch interval to get it
-back.
-"""
+"""Edits as rows: what a write changes in which table, merged over a batch."""
 
 import json
 import sqlite3
@@ -112,7 +107,7 @@ def _parts(before: Execution | None, after: Execution) -> Iterator[Put | Drop]:
         yield Drop("progress", after.id)
         known = {}
     for step_id, progress in after.steps.items():
-        if known.get(step_id) != progress:
+        if (was := known.get(step_id)) is not progress and was != progress:
             yield Put("progress", (after.id, step_id, _progress()(progress)))
 
 
@@ -172,10 +167,10 @@ def write_rows(connection: sqlite3.Connection, batch: Iterable[Rows]) -> None:
                 known = of_table.get(key)
                 of_table[key] = op.row if known is None else _merge(op.table, known, op.row)
     for table, ids in drops.items():
-        connection.execute(_drop_statement(table), (json.dumps(list(ids)),))
+        connection.executemany(_drop_statement(table), [(id_,) for id_ in ids])
     for table, of_table in puts.items():
         if of_table:
-            connection.execute(_put_statement(table), (json.dumps(list(of_table.values())),))
+            connection.executemany(_put_statement(table), of_table.values())
 
 
 def _merge(table: str, known: Sequence[Value], row: Sequence[Value]) -> Sequence[Value]:
@@ -193,13 +188,13 @@ def _put_statement(table: str) -> str:
     columns = (*keys, *kept, *given)
     changes = [f"{name} = coalesce(excluded.{name}, {name})" for name in kept]
     changes += [f"{name} = excluded.{name}" for name in given]
-    values = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(columns)))
+    values = ", ".join("?" * len(columns))
     return (
-        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM json_each(?) WHERE true"  # noqa: S608
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})"  # noqa: S608
         f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {', '.join(changes)}"
     )
 
 
 @cache
 def _drop_statement(table: str) -> str:
-    return f"DELETE FROM {table} WHERE {TABLES[table].keys[0]} IN (SELECT value FROM json_each(?))"  # noqa: S608
+    return f"DELETE FROM {table} WHERE {TABLES[table].keys[0]} = ?"  # noqa: S608

@@ -1,18 +1,30 @@
-"""The syncer thread: makes what is committed survive a power loss, for all who wait for that at once."""
+"""The syncer thread: does what waits for the disk.
+
+It makes what is committed survive a power loss, for all who wait for that at once, and copies SQLite's log to
+the database before it grows large.
+"""
 
 import os
+import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Generic, TypeVar
 
-from runner_agent.model.errors import Unavailable
+from runner_agent.model.errors import RunnerError, Unavailable
+from runner_agent.store.schema import connect
 
-T = TypeVar("T")
+CHECKPOINT_EVERY = 200
+"""Commits. One writes four or five pages of 4 KiB, so the log stays at some 4 MiB."""
+
+Done = Callable[[Exception | None], None]
+"""Told that it is safe; or, with an error, that nobody knows."""
+
+Copied = Callable[[bool], None]
+"""Told whether all of the log is in the database."""
 
 
-class Syncer(Generic[T]):
+class Syncer:
     """Syncs SQLite's write-ahead log, which is what SQLite does for a commit with `synchronous=FULL`.
 
     SQLite writes its log from the start again once it has copied it to the database, and syncs both for that,
@@ -20,38 +32,51 @@ class Syncer(Generic[T]):
     and closing it here does no harm. The log is one file for as long as the database is open.
     """
 
-    def __init__(self, database: Path, done: Callable[[Sequence[T], Exception | None], None]) -> None:
-        """Starts the thread, which calls `done`: with what is safe, or with an error and what may not be."""
+    def __init__(self, database: Path) -> None:
+        """Starts the thread."""
+        self._database = database
         self._log = database.with_name(f"{database.name}-wal")
-        self._done = done
         self._fd = -1
-        self._inbox: SimpleQueue[Sequence[T] | None] = SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._inbox: SimpleQueue[Done | None] = SimpleQueue()
+        self._copies: list[Copied] = []
+        # A daemon thread, so that an agent that fails on its way down is not kept from ending.
         self._thread = threading.Thread(target=self._run, name="store-syncer", daemon=True)
         self._thread.start()
 
-    def submit(self, committed: Sequence[T]) -> None:
-        """These are committed. Returns at once."""
-        if committed:
-            self._inbox.put(committed)
+    def submit(self, done: Done) -> None:
+        """Make safe what is committed by now; `done` is called on the syncer's thread. Returns at once."""
+        self._inbox.put(done)
+
+    def checkpoint(self, done: Copied) -> None:
+        """Copy the log to the database; `done` is called on the syncer's thread. Returns at once."""
+        self._copies.append(done)
+        self._inbox.put(_nobody)
 
     def close(self) -> None:
-        """Sync what was submitted, and end."""
+        """Sync what was submitted, and end. Waits for it."""
         self._inbox.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         going = True
         while going:
-            waiting: list[T] = []
+            waiting: list[Done] = []
             item = self._inbox.get()
             while item is not None:
-                waiting += item
+                waiting.append(item)
                 if self._inbox.empty():  # we are the only taker
                     break
                 item = self._inbox.get()
             going = item is not None
             if waiting:
-                self._done(waiting, self._sync())
+                error = self._sync()
+                for done in waiting:
+                    done(error)
+            while self._copies:
+                self._copies.pop(0)(self._copy())
+        if self._connection is not None:
+            self._connection.close()
         if self._fd >= 0:
             os.close(self._fd)
 
@@ -75,3 +100,17 @@ class Syncer(Generic[T]):
             os.fsync(directory)
         finally:
             os.close(directory)
+
+    def _copy(self) -> bool:
+        """False: not all of it. What fails is tried again after as many commits."""
+        try:
+            if self._connection is None:
+                self._connection = connect(self._database)
+            _, log, copied = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except (sqlite3.Error, RunnerError):
+            return True
+        return bool(log == copied)
+
+
+def _nobody(_: Exception | None) -> None:
+    """Nobody waits for it."""

@@ -1,6 +1,5 @@
 """The timeline on disk: appended to with each commit that tells something, cut at its far end at times."""
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -11,15 +10,14 @@ from runner_agent.store.codec import encoder
 from runner_agent.store.happened import KEPT, SPARE
 
 _COLUMNS = ("at", "version", "id", "reference", "entry")
-_VALUES = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(_COLUMNS)))
-_APPEND = f"INSERT INTO timeline ({', '.join(_COLUMNS)}) SELECT {_VALUES} FROM json_each(?)"  # noqa: S608
+_APPEND = f"INSERT INTO timeline ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608
 _CUT = "DELETE FROM timeline WHERE place <= (SELECT max(place) FROM timeline) - ?"
 
 SELECT = "SELECT place, at, version, entry FROM timeline"
 
 
 class TimelineWriter:
-    """Belongs to the writer thread."""
+    """Keeps the newest."""
 
     def __init__(self) -> None:
         """How many there are is not known, so the first append cuts."""
@@ -30,7 +28,7 @@ class TimelineWriter:
         rows = [_row(one) for one in happened]
         if not rows:
             return
-        connection.execute(_APPEND, (json.dumps(rows),))
+        connection.executemany(_APPEND, rows)
         self._spare += len(rows)
         if self._spare >= SPARE:
             connection.execute(_CUT, (KEPT,))

@@ -55,7 +55,6 @@ class State(Generic[P]):
         self._queue: deque[Delta[P]] = deque()
         self._unsafe = 0  # durable writes that are published, and would not survive a power loss yet
         self._queued: Counter[Key] = Counter()
-        self._epoch: int = 0
         for record in hot:
             self.latest.set(record.key, record)
             self.shown.set(record.key, record)
@@ -111,7 +110,6 @@ class State(Generic[P]):
         delta = Delta(
             durable=durable,
             hidden=hidden or reserve is not None,
-            epoch=self._epoch,
             revision=self._drafted,
             acknowledged=asyncio.get_running_loop().create_future(),
             payload=payload,
@@ -159,11 +157,8 @@ class State(Generic[P]):
             else:
                 delta.acknowledged.set_exception(error)
 
-    def fail(self, epoch: int, error: Callable[[], Exception]) -> None:
-        """The lane could not commit a delta of this epoch, and will commit none of its successors."""
-        if epoch != self._epoch:
-            return
-        self._epoch += 1
+    def fail(self, error: Callable[[], Exception]) -> None:
+        """The lane could not commit what is queued, and will commit none of it."""
         undone = list(reversed(self._queue))
         self._queue.clear()
         self._queued.clear()
