@@ -1,5 +1,7 @@
 """All commands in one hand, as the API and the daemon hold them."""
 
+from collections.abc import Callable
+
 from runner_agent.control.base import NewId
 from runner_agent.control.executions import ExecutionControl
 from runner_agent.control.services import ServiceControl
@@ -13,9 +15,9 @@ from runner_agent.store.base import Store
 class Commands:
     """What may be asked for, by what it is about."""
 
-    def __init__(self, store: Store, clock: Clock, new_id: NewId) -> None:
-        """`new_id` gives UUIDs."""
-        self.services = ServiceControl(store, clock, new_id)
+    def __init__(self, store: Store, clock: Clock, new_id: NewId, redact: Callable[[str], str] = str) -> None:
+        """`new_id` gives UUIDs. `redact` takes secrets out of what is posted as output."""
+        self.services = ServiceControl(store, clock, new_id, redact)
         self.tasks = TaskControl(store, clock, new_id)
         self.executions = ExecutionControl(store, clock, new_id)
         self.triggers = TriggerControl(store, clock, new_id)

@@ -1,7 +1,7 @@
 """Commands on services: create, update, start, stop, delete (section 3 of the semantics)."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from runner_agent.control.base import Caller, Control, find_service, refuse_dying
 from runner_agent.control.checks import check_output, check_service, require
@@ -17,10 +17,11 @@ from runner_agent.store.base import Reader, Transaction
 _AT_REST = (ServicePhase.STOPPED, ServicePhase.FAILED)
 
 
+@dataclass(frozen=True, slots=True)
 class ServiceControl(Control):
     """Every command returns at once: what it asks for is done by the reconciler."""
 
-    __slots__ = ()
+    redact: Callable[[str], str] = str
 
     async def create(
         self, draft: ServiceEntry, caller: Caller, desired_phase: ServicePhase = ServicePhase.STOPPED
@@ -65,7 +66,7 @@ class ServiceControl(Control):
                     f"{service.status.phase.value}; stop it first"
                 )
             changed = replace(service, metadata=metadata, spec=replace(service.spec, launch=launch))
-            return _with_posted(changed, patch.status)
+            return _with_posted(changed, patch.status, self.redact)
 
         return await self._change(service_id, change)
 
@@ -132,8 +133,8 @@ def _patched(service: Service, patch: ServicePatch) -> tuple[ServiceMetadata, La
     )
 
 
-def _with_posted(service: Service, patch: StatusPatch) -> Service:
-    """Rule 3.12. The status shows it at once, so that a caller reads what it wrote."""
+def _with_posted(service: Service, patch: StatusPatch, redact: Callable[[str], str]) -> Service:
+    """Rule 3.12. The status shows it at once, so that a caller reads what it wrote, less secrets."""
     if not patch.output and not patch.others:
         return service
     name = service.metadata.reference
@@ -149,5 +150,6 @@ def _with_posted(service: Service, patch: StatusPatch) -> Service:
         )
     session = service.run.session
     earlier = service.posted[1] if service.posted is not None and service.posted[0] == session else None
-    posted = replace(service, posted=(session, {**(earlier or {}), **patch.output}))
+    entries = {redact(key): redact(value) for key, value in patch.output.items()}
+    posted = replace(service, posted=(session, {**(earlier or {}), **entries}))
     return replace(posted, status=replace(posted.status, output=view.status(posted).output))

@@ -50,6 +50,7 @@ class OutputWatch:
         self._parser = OutputParser(mark)
         self._position = self._parser.mark.offset
         self._memory = b""
+        self._peeked: list[Finding] = []
         self._subscription = inotify.subscribe(path, self._changed)
         # Not now: the caller cannot be called back before it holds this object.
         self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(0, self._changed)
@@ -57,13 +58,13 @@ class OutputWatch:
     async def look(self) -> None:
         """Return once all that was written until now is published: before a phase is that may rest on it."""
         await self._catch_up()
-        self._tell(self._parser.peek())
+        self._peek()
 
     async def finish(self) -> None:
         """The command has ended: watch no more, and return once the rest is published."""
         self.close()
         await self._catch_up()
-        self._tell(self._parser.finish())
+        self._tell_new(self._parser.finish())
 
     def close(self) -> None:
         """Watch no more; what was not published yet is for the next one to find."""
@@ -94,7 +95,7 @@ class OutputWatch:
 
     def _look_at_rest(self) -> None:
         self._timer = None
-        self._tell(self._parser.peek())
+        self._peek()
 
     def _read(self) -> bool:
         """Publish what is new in whole lines. True: this was a turn's worth, and there may be more."""
@@ -108,6 +109,7 @@ class OutputWatch:
                 return False
             if not self._knows(fd):
                 self._parser, self._position, self._memory = OutputParser(), 0, b""
+                self._peeked = []
             data = os.pread(fd, _TURN, self._position)
         except OSError:
             return False
@@ -115,7 +117,7 @@ class OutputWatch:
             os.close(fd)
         self._position += len(data)
         self._memory = (self._memory + data)[-_MEMORY:]
-        self._tell(self._parser.feed(data))
+        self._tell_new(self._parser.feed(data))
         return len(data) == _TURN
 
     def _knows(self, fd: int) -> bool:
@@ -124,11 +126,23 @@ class OutputWatch:
             return False
         return os.pread(fd, len(self._memory), self._position - len(self._memory)) == self._memory
 
-    def _tell(self, found: list[Finding]) -> None:
+    def _peek(self) -> None:
+        """Take the last line for whole, once: what is told again would win over what came in between."""
+        found = self._parser.peek()
+        if found != self._peeked:
+            self._peeked = found
+            self._tell(found)
+
+    def _tell_new(self, found: list[Finding]) -> None:
+        if found:
+            told, self._peeked = int(found[:1] == self._peeked), []
+            self._tell(found, told)
+
+    def _tell(self, found: list[Finding], told: int = 0) -> None:
         outputs: dict[str, str] = {}
-        for finding in found:
+        for finding in found[told:]:
             if isinstance(finding, Assign):
                 outputs[finding.key] = finding.value
         bad = tuple(finding for finding in found if isinstance(finding, BadLine))
-        if outputs or bad:
+        if found:
             self._publish(OutputNews(outputs, bad, self._parser.mark))

@@ -58,9 +58,9 @@ class Evidence:
         log = self.log(key, role)
         self._logs.prepare(log)
         folder = self._outputs / run_id
-        folder.mkdir(mode=0o700, exist_ok=True)
         output = folder / output_name(role, reference)
-        output.touch(mode=0o600)
+        folder.mkdir(mode=0o700)
+        os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         if self._owner is not None:
             for path in (folder, output):
                 os.chown(path, self._owner.uid, self._owner.gid)
@@ -90,18 +90,23 @@ class Evidence:
         path, log = self._outputs / run_id / output_name(role, reference), self.log(key, role)
         reading = Reading(path, self._inotify, publish, lambda text: self.note(key, role, text), read)
         self._cap.watch(log)
-        pump = asyncio.get_running_loop().create_task(reading.pump(), name=f"outputs of {run_id}")
         try:
             yield reading
         finally:
-            reading.close()
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            await reading.aclose()
             self._cap.unwatch(log)
 
     def clean(self, run_id: RunId) -> None:
         """Delete the output file of a run that is gone, and with it the last trace of the run."""
-        shutil.rmtree(self._outputs / run_id, ignore_errors=True)
+        folder = self._outputs / run_id
+        try:
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:  # the command put more there than files
+            shutil.rmtree(folder, ignore_errors=True)
 
     def traces(self) -> list[RunId]:
         """Runs that were prepared and not cleaned, by this agent or one before."""
@@ -131,20 +136,10 @@ class Reading:
         self._publish, self._note = publish, note
         self._gathered: dict[str, str] = {}
         self._bell = Bell()
+        self._pump: asyncio.Task[None] | None = None  # most runs write nothing, and need none
         self._going_out = asyncio.Lock()
         self._read = self._read_and_told = read
         self._watch = OutputWatch(path, inotify, self._gather, Mark(read.offset, read.line))
-
-    async def pump(self) -> None:
-        """Publish as entries come, until cancelled. What cannot be published now, is later."""
-        ear = self._bell.listen()
-        while True:
-            await ear.wait()
-            try:
-                await self._flush()
-            except RunnerError:
-                await asyncio.sleep(PAUSE)
-                self._bell.ring()
 
     async def complete(self) -> None:
         """Return when all that was written until now is published: before the phase it belongs to (rule
@@ -158,9 +153,12 @@ class Reading:
         await self._watch.finish()
         await self._flush()
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Read no more."""
         self._watch.close()
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
 
     def _gather(self, news: OutputNews) -> None:
         for bad in news.bad_lines:
@@ -168,6 +166,19 @@ class Reading:
         self._gathered |= news.outputs
         self._read = OutputMark(news.mark.offset, news.mark.line)
         self._bell.ring()
+        if self._pump is None:
+            self._pump = asyncio.get_running_loop().create_task(self._go_on(), name="outputs")
+
+    async def _go_on(self) -> None:
+        """Publish as entries come, until cancelled. What cannot be published now, is later."""
+        ear = self._bell.listen()
+        while True:
+            try:
+                await self._flush()
+            except RunnerError:
+                await asyncio.sleep(PAUSE)
+                self._bell.ring()
+            await ear.wait()
 
     async def _flush(self) -> None:
         async with self._going_out:

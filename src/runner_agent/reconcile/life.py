@@ -16,7 +16,7 @@ from runner_agent.core.facts import (
     ServiceFact,
     Spawned,
 )
-from runner_agent.executors.base import Executor
+from runner_agent.executors.base import Executor, RunRequest
 from runner_agent.model.errors import CannotStart
 from runner_agent.model.ids import Instant, RunId
 from runner_agent.model.phases import RunRole
@@ -33,6 +33,7 @@ from runner_agent.model.runs import (
 )
 from runner_agent.reconcile.machines import Machine, R
 from runner_agent.reconcile.means import Means
+from runner_agent.secrets.known import Redaction
 
 SETTLE = 0.005
 """Seconds in which an ended command's run is mostly empty too, so that one note tells both."""
@@ -56,9 +57,12 @@ class Life(Generic[R]):
         self.known = asyncio.Event()
         self._tell: Callable[[Key], None] = _nobody
         self._preparing = CancelScope()
+        self._ours = False
+        self._redaction = means.requests.secrets.redaction()
 
     async def run(self, proc: Starting | Live | Ended, *, fresh: bool, tell: Callable[[Key], None]) -> None:
         """To the end. `tell` whose record it is once it is known what became of a run that is not `fresh`."""
+        self._ours = fresh
         if fresh:
             self.known.set()
         self._tell = tell
@@ -85,14 +89,14 @@ class Life(Generic[R]):
         if record is None:
             return None
         try:
-            request = self._means.requests.build(self._machine, record, self.role, self.run_id)
-            executor = self._means.executors.placed(request.runs_on)
+            prepared: tuple[RunRequest, Executor] | None = None
             with self._preparing:
-                await executor.prepare(request)
-            if self._preparing.cancel_called:
+                prepared = await self._prepare(record)
+            if prepared is None or self._preparing.cancel_called:
                 await self._note(NeverStarted(self.role, self.run_id))
-                await self._clean(executor)
+                await self._clean(*self._means.executors.all())
                 return None
+            request, executor = prepared
             handle = await executor.start(request)
         except CannotStart as error:
             said = f"{self.role.value} could not be started: {error}"
@@ -102,6 +106,12 @@ class Life(Generic[R]):
             return None
         await self._note(Spawned(self.role, self.run_id, self._now(), handle))
         return handle
+
+    async def _prepare(self, record: R) -> tuple[RunRequest, Executor]:
+        request = await self._means.requests.build(self._machine, record, self.role, self.run_id)
+        executor = self._means.executors.placed(request.runs_on)
+        await executor.prepare(request)
+        return request, executor
 
     async def _find(self) -> Handle | None:
         """What became of a promise made before this life began: it was kept, or it never can be (rule
@@ -120,6 +130,8 @@ class Life(Generic[R]):
         executor = self._means.executors.holding(handle)
         evidence = self._means.evidence
         reference = self._reference
+        if not self._ours:
+            self._redaction = await self._in_time(self._recall(executor, handle))
         async with evidence.following(
             self.key, self.role, self.run_id, reference, self._on_output, read
         ) as outputs:
@@ -130,9 +142,23 @@ class Life(Generic[R]):
                     await self._note(RunEnded(self.role, self.run_id, self._now(), ending))
             await self._in_time(executor.wait_empty(handle))
             await outputs.finish()
-            last_line = evidence.last_line(self.key, self.role)
+            last_line = self._redaction.text(evidence.last_line(self.key, self.role))
             await self._note(RunGone(self.role, self.run_id, self._now(), ending, last_line))
         await self._clean(executor)
+
+    async def _recall(self, executor: Executor, handle: Handle) -> Redaction:
+        """What hides the secrets of a run that an agent before this one started."""
+        record = self._means.store.get(self._machine.kind, self.key.id)
+        if record is None:
+            return self._redaction
+        return await self._means.requests.recalled(
+            self._machine,
+            record,
+            self.role,
+            self.run_id,
+            self._means.store,
+            lambda: executor.survivors(handle),
+        )
 
     async def _clean(self, *executors: Executor) -> None:
         """Over and written down. By its output file, which goes last, others see what is left to do."""
@@ -164,7 +190,7 @@ class Life(Generic[R]):
         return True
 
     async def _on_output(self, entries: Outputs, read: OutputMark) -> None:
-        await self._note(OutputSeen(entries, self.run_id, read))
+        await self._note(OutputSeen(self._redaction.outputs(entries), self.run_id, read))
 
     async def _note(self, fact: ServiceFact) -> None:
         await self._means.notes.write(self._machine, self.key, fact)

@@ -7,11 +7,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from runner_agent.core import outputs, session, view
 from runner_agent.core import service as service_rules
-from runner_agent.core import session, view
 from runner_agent.core import step as step_rules
 from runner_agent.core.decisions import REST, Decision, Note, Remove, do
-from runner_agent.core.facts import Began, NotReadyInTime, Rebooted, ServiceFact, StopAsked, StopOverran
+from runner_agent.core.facts import (
+    Began,
+    NotReadyInTime,
+    OutputSeen,
+    Rebooted,
+    ServiceFact,
+    StopAsked,
+    StopOverran,
+)
 from runner_agent.core.timing import Timing
 from runner_agent.model.errors import IllegalFact
 from runner_agent.model.ids import BootMark, Instant, Reference
@@ -81,7 +89,11 @@ class ServiceMachine:
         return decision
 
     def fold(self, record: Service, fact: ServiceFact, wall: datetime) -> Service:
-        return self._shown(replace(record, run=service_rules.fold(record.run, fact, self._timing)), wall)
+        run = service_rules.fold(record.run, fact, self._timing)
+        posted = record.posted
+        if posted is not None and isinstance(fact, OutputSeen):  # rule 5.3: the last write wins
+            posted = (posted[0], outputs.left_standing(posted[1], fact.entries))
+        return self._shown(replace(record, run=run, posted=posted), wall)
 
     @staticmethod
     def _shown(record: Service, wall: datetime) -> Service:
