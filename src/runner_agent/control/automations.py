@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner_agent.control.automations_fields import Faults
 from runner_agent.control.documents import Malformed, Node, mark_at
-from runner_agent.control.file_errors import FileError, FileErrors
+from runner_agent.control.file_errors import FileError, FileErrors, FileWarning
 from runner_agent.model.specs import AutomationsFile
 
 MAX_BYTES = 1024 * 1024
@@ -36,19 +36,7 @@ def find_default(workspace: Path) -> Path | None:
 
 def read_file(path: Path, *, known: Iterable[str] = (), strict: bool = False) -> AutomationsFile:
     """The file at `path`; see `read_automations`. Raises FileErrors, also for what cannot be read at all."""
-    name = str(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise _whole(name, "no such file; check the path") from None
-    except IsADirectoryError:
-        raise _whole(name, "is a directory; give the file in it") from None
-    except OSError as error:
-        raise _whole(name, f"cannot be read: {error.strerror or error}") from None
-    except ValueError as error:  # a NUL in the path
-        raise _whole(name, f"cannot be read: {error}") from None
-    return read_automations(name, data, known=known, strict=strict)
+    return read_automations(str(path), _bytes(path), known=known, strict=strict)
 
 
 def read_automations(
@@ -60,16 +48,30 @@ def read_automations(
     that tasks may depend on besides those of the file. `strict`: accept the triggers of the published
     descriptor only.
     """
+    file, _, _ = _read(name, data, known, strict=strict)
+    return file
+
+
+def check_automations(
+    name: str, data: bytes, *, strict: bool = False
+) -> tuple[AutomationsFile, tuple[FileWarning, ...]]:
+    """As `read_automations`, with what is valid and will bite."""
+    file, faults, text = _read(name, data, (), strict=strict)
+    from runner_agent.control.lints import lint
+
+    return file, lint(name, text, file, faults.fields)
+
+
+def check_file(path: Path, *, strict: bool = False) -> tuple[AutomationsFile, tuple[FileWarning, ...]]:
+    """The file at `path`; see `check_automations`. Raises FileErrors, also for what cannot be read at all."""
+    return check_automations(str(path), _bytes(path), strict=strict)
+
+
+def _read(
+    name: str, data: bytes, known: Iterable[str], *, strict: bool
+) -> tuple[AutomationsFile, Faults, str]:
     _refuse_size(name, len(data))
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode(
-            "utf-8"
-        )  # the codec has taken a byte order mark off `object`
-        mark = mark_at(before, len(before))
-        message = f"not UTF-8 (byte 0x{error.object[error.start]:02X}); save the file as UTF-8"
-        raise FileErrors((FileError(name, mark.line, mark.column, "", message),)) from None
+    text = _text(name, data)
     from runner_agent.control.automations_schema import Schema
 
     faults = Faults(name)
@@ -79,7 +81,17 @@ def read_automations(
         raise FileErrors((FileError(name, error.mark.line, error.mark.column, "", error.message),)) from None
     if errors := faults.sorted():
         raise FileErrors(errors)
-    return file
+    return file, faults, text
+
+
+def _text(name: str, data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode("utf-8")  # the codec took a byte order mark off `object`
+        mark = mark_at(before, len(before))
+        message = f"not UTF-8 (byte 0x{error.object[error.start]:02X}){_utf_16(data)}; save the file as UTF-8"
+        raise FileErrors((FileError(name, mark.line, mark.column, "", message),)) from None
 
 
 def _parse(name: str, text: str) -> Node | None:
@@ -93,6 +105,10 @@ def _parse(name: str, text: str) -> Node | None:
     return read_yaml(text)
 
 
+def _utf_16(data: bytes) -> str:
+    return ", but UTF-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else ""
+
+
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
@@ -104,6 +120,22 @@ def _is_json(text: str) -> bool:
 def _refuse_size(name: str, size: int) -> None:
     if size > MAX_BYTES:
         raise _whole(name, f"larger than {MAX_BYTES // 1024} KiB; move long scripts into files of their own")
+
+
+def _bytes(path: Path) -> bytes:
+    """Little more than a file may have. Raises FileErrors."""
+    name = str(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _whole(name, "no such file; check the path") from None
+    except IsADirectoryError:
+        raise _whole(name, "is a directory; give the file in it") from None
+    except OSError as error:
+        raise _whole(name, f"cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a NUL in the path
+        raise _whole(name, f"cannot be read: {error}") from None
 
 
 def _whole(name: str, message: str) -> FileErrors:

@@ -1,9 +1,10 @@
 """Typed reading of marked nodes: an accessor gives a value, or notes a fault and goes on (rule 2.5)."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping as MapOf
 from dataclasses import dataclass
 
-from runner_agent.control.automations_keys import Form, near_miss
+from runner_agent.control.automations_keys import Form, near_miss, squeeze
 from runner_agent.control.checks import unusable
 from runner_agent.control.documents import (
     Listing,
@@ -19,6 +20,7 @@ from runner_agent.control.documents import (
 from runner_agent.control.file_errors import FileError
 
 _FEW = 100
+Words = MapOf[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,10 @@ class Faults:
     """What was found wrong so far."""
 
     def __init__(self, file: str) -> None:
+        """`fields` is all that was come by, by path."""
         self._file = file
         self._errors: list[FileError] = []
+        self.fields: dict[str, Field] = {}
 
     @property
     def few(self) -> bool:
@@ -55,52 +59,65 @@ class Faults:
         """All, in the order of the file, each once: what stands under an anchor is read at every use."""
         return tuple(sorted(set(self._errors)))
 
-    def entries(self, field: Field, of: str) -> dict[str, Field]:
-        """A map, each of its keys once. `of`: what it holds, for messages."""
+    def entries(self, field: Field, of: str, *, example: str = "", fixed: bool = False) -> dict[str, Field]:
+        """A map, each of its keys once. `of`: what it holds, for messages; `example`: how it is written.
+
+        `fixed`: of given keys, none of which YAML takes for anything but text (but perhaps what was meant by
+        one).
+        """
         found: dict[str, Field] = {}
         if not isinstance(field.node, Mapping):
-            self.add(field.node.mark, field.path, f"expected a map of {of}, found {describe(field.node)}")
+            hint = f"; write {example}" if example else ""
+            message = f"expected a map of {of}, found {describe(field.node)}{hint}"
+            self.add(field.node.mark, field.path, message)
             return found
         for key, value in field.node.pairs:
-            if not isinstance(key, Scalar) or key.sort is not Sort.TEXT:
+            if not isinstance(key, Scalar) or (key.sort is not Sort.TEXT and not fixed):
                 quoted = f'; write it in quotes: "{shorten(key.text)}"' if isinstance(key, Scalar) else ""
                 self.add(key.mark, field.path, f"expected a text as key, found {describe(key)}{quoted}")
-            elif key.text in found:
-                first = found[key.text].at.line
-                self.add(
-                    key.mark, _join(field.path, key.text), f"duplicate key, given before in line {first}"
-                )
+            if not isinstance(key, Scalar):
+                continue
+            if key.text in found:
+                first = found[key.text].at
+                message = f"duplicate key, given before in line {first.line}, column {first.column}"
+                self.add(key.mark, _join(field.path, key.text), f"{message}; keep one of them")
             else:
-                found[key.text] = Field(_join(field.path, key.text), key.mark, value)
+                found[key.text] = self.note(Field(_join(field.path, key.text), key.mark, value))
         return found
 
-    def members(self, field: Field, form: Form, required: Iterable[str] = ()) -> dict[str, Field]:
+    def note(self, field: Field) -> Field:
+        """Keeps it for whoever asks by path."""
+        self.fields[field.path] = field
+        return field
+
+    def members(self, field: Field, form: Form) -> dict[str, Field]:
         """A map of the form's keys, in lowerCamelCase; a required one that is missing is a fault, unless it
         was misspelt.
         """
         found: dict[str, Field] = {}
         meant: set[str] = set()
-        for written, member in self.entries(field, ", ".join(form.keys) or "nothing").items():
+        keys = ", ".join(form.names) or "no keys"
+        for written, member in self.entries(field, keys, example=form.example, fixed=True).items():
             key = form.accept(written)
             if key is None:
                 guess = form.guess(written) if self.few else None
                 self.add(member.at, member.path, form.refusal(written, guess))
                 meant.add((guess or "").split(".")[0])
             elif key in found:
-                self.add(
-                    member.at,
-                    member.path,
-                    f"duplicate key, given before as {found[key].path.rpartition('.')[2]}",
+                other = found[key]
+                message = (
+                    f"duplicate key, given before as {other.path.rpartition('.')[2]} in line {other.at.line}"
                 )
+                self.add(member.at, member.path, f"{message}; keep one of them")
             else:
                 found[key] = member
-        for key in required:
-            if isinstance(field.node, Mapping) and key not in found and key not in meant:
-                self.add(field.at, field.path, f"{key} is missing; {form.what} needs it")
+        for name in form.required:
+            if isinstance(field.node, Mapping) and name not in found.keys() | meant:
+                self.add(field.at, field.path, f"{name} is missing; {form.what} needs it")
         return found
 
-    def text(self, field: Field, *, required: bool = False) -> str:
-        """A text; "" after a fault."""
+    def text(self, field: Field, *, required: bool = False, instead: str = "write it as one text") -> str:
+        """A text; "" after a fault. `instead`: the advice to who wrote a map."""
         node = field.node
         if field.empty and not required:
             return ""
@@ -110,6 +127,8 @@ class Faults:
                 hint = f'; write it in quotes: "{shorten(node.text)}"'
             elif isinstance(node, Listing):
                 hint = "; write it as one text, after a | if it has several lines"
+            elif isinstance(node, Mapping):
+                hint = f"; {instead}"
             self.add(node.mark, field.path, f"expected a text, found {describe(node)}{hint}")
             return ""
         if required and not node.text:
@@ -130,7 +149,9 @@ class Faults:
             return False
         if isinstance(node, Scalar) and node.sort is Sort.BOOLEAN:
             return node.text.lower() in {"true", "yes", "on"}
-        self.add(node.mark, field.path, f"expected true or false, found {describe(node)}")
+        words = isinstance(node, Scalar) and node.text.lower() in {"true", "false"}
+        hint = f"; write {node.text.lower()} without quotes" if isinstance(node, Scalar) and words else ""
+        self.add(node.mark, field.path, f"expected true or false, found {describe(node)}{hint}")
         return False
 
     def items(self, field: Field, of: str) -> list[Field]:
@@ -139,29 +160,53 @@ class Faults:
         if field.empty:
             return []
         if not isinstance(node, Listing):
-            hint = f"; write it as a list: [{shorten(node.text)}]" if isinstance(node, Scalar) else ""
+            hint = (
+                f"; write it as a list: [{shorten(node.text)}]" if isinstance(node, Scalar) else "; list them"
+            )
             self.add(node.mark, field.path, f"expected a list of {of}, found {describe(node)}{hint}")
             return []
-        return [Field(f"{field.path}[{index}]", item.mark, item) for index, item in enumerate(node.items)]
+        return [
+            self.note(Field(f"{field.path}[{index}]", item.mark, item))
+            for index, item in enumerate(node.items)
+        ]
 
     def choice(
-        self, field: Field, accepted: Iterable[str], *, remarks: dict[str, str] | None = None
+        self,
+        field: Field,
+        accepted: Iterable[str],
+        *,
+        meant: Words | None = None,
+        remarks: Words | None = None,
     ) -> str | None:
-        """One word of several; None after a fault. `remarks`: why a word is none of them here."""
+        """One word of several; None after a fault. `meant`: what other words, squeezed, stand for; `remarks`:
+        why a word, squeezed, is none of them here.
+        """
         words = tuple(accepted)
         node = field.node
         if isinstance(node, Scalar) and node.sort is Sort.TEXT and node.text in words:
             return node.text
         found = describe(node)
-        if isinstance(node, Scalar) and node.sort is Sort.TEXT:
-            if remarks and node.text in remarks:
-                self.add(node.mark, field.path, f"{node.text}: {remarks[node.text]}")
+        if (word := _word(node)) is not None:
+            if (remark := (remarks or {}).get(squeeze(word))) is not None:
+                self.add(node.mark, field.path, f"{shorten(word)}: {remark}")
                 return None
-            if self.few and (guess := near_miss(node.text, filter(None, words))):
+            guess = (meant or {}).get(squeeze(word)) or near_miss(word, filter(None, words))
+            if self.few and guess in words:
                 found += f"; did you mean {guess}?"
         listed = ", ".join(word or '""' for word in words)
         self.add(node.mark, field.path, f"expected one of {listed}; found {found}")
         return None
+
+
+def _word(node: Node) -> str | None:
+    """The word of a scalar, or of a map that says nothing but it: `prebuild: true`."""
+    match node:
+        case Scalar(text=text):
+            return text
+        case Mapping(pairs=((Scalar(text=text), _),)):
+            return text
+        case _:
+            return None
 
 
 def _join(path: str, key: str) -> str:

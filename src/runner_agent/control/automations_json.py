@@ -91,6 +91,8 @@ class _Reader:
         pairs: list[tuple[Node, Node]] = []
         size = 0
         while self._more("}", first=not pairs):
+            if self._peek() in {"/", "#"}:
+                raise self._malformed("it has no comments; remove this one, or name the file .yaml")
             if self._peek() != '"':
                 raise self._malformed("expected a key in double quotes")
             key = self._scalar(self._mark(self._at))

@@ -1,117 +1,218 @@
-"""The keys of an automations file, and which of them somebody meant who wrote another (rules 2.1, 2.5)."""
+"""The keys of an automations file: what each takes and is for, and which was meant by another (2.1, 2.5).
+
+The reader, the JSON schema and the reference in docs/ are made from this table.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from enum import Enum
+from functools import cache
 
+from runner_agent.control import automations_habits as habits
 from runner_agent.control.documents import shorten
+
+
+class Takes(Enum):
+    """The kinds of values; the value is the word for it in the reference."""
+
+    TEXT = "text"
+    SCRIPT = "script"
+    BOOLEAN = "true or false"
+    DURATION = "duration"
+    ROLE = "role"
+    TRIGGERS = "list of triggers"
+    REFERENCES = "list of references"
+    VARIABLES = "list of KEY=VALUE or KEY"
+    FORM = "map"
+    ENTRIES = "map by reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. `form` is that of the map it takes, or of each entry of it."""
+
+    name: str
+    takes: Takes
+    about: str
+    required: bool = False
+    form: "Form | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A map of fixed keys. `meant`: other words for them, in lower case, and the path that says it here.
+    """A map of fixed keys. `meant`: other words for them, squeezed, and the path that says it here.
 
-    `remarks`: words that say nothing here, and why.
+    `remarks`: words that say nothing here, and why. `example`: the form at its shortest, for who wrote
+    something else.
     """
 
     what: str
-    keys: tuple[str, ...]
+    keys: tuple[Key, ...]
     meant: Mapping[str, str] = field(default_factory=dict[str, str])
     remarks: Mapping[str, str] = field(default_factory=dict[str, str])
+    example: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """In the order of the reference."""
+        return tuple(key.name for key in self.keys)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Those that cannot be left out."""
+        return tuple(key.name for key in self.keys if key.required)
 
     def accept(self, key: str) -> str | None:
         """The key in its lowerCamelCase form, None if it is none of ours. snake_case is the other form
         accepted.
         """
-        if key in self.keys:
+        if key in self.names:
             return key
-        return next((known for known in self.keys if snake(known) == key), None)
+        return next((known for known in self.names if key == snake(known)), None) if "_" in key else None
 
     def guess(self, key: str) -> str | None:
-        """What was meant, if that can be told."""
-        return self.meant.get(key.lower()) or near_miss(key, self.keys)
+        """What was meant, if that can be told: a known word before a likeness of letters."""
+        squeezed = squeeze(key)
+        if squeezed in self.remarks:
+            return None
+        return self.meant.get(squeezed) or near_miss(key, self.names)
 
     def refusal(self, key: str, guess: str | None) -> str:
         """The sentence about an unknown key, of which `guess` was meant."""
         found = f"unknown key '{shorten(key)}'"
-        if (remark := self.remarks.get(_squeeze(key))) is not None:
+        if (remark := self.remarks.get(squeeze(key))) is not None:
             return f"{found}: {remark}"
         hint = f"; did you mean {guess}?" if guess else ";"
-        return f"{found}{hint} {self.what} takes {', '.join(self.keys) or 'no keys'}"
+        return f"{found}{hint} {self.what} takes {', '.join(self.names) or 'no keys'}"
 
 
 def near_miss(found: str, accepted: Iterable[str]) -> str | None:
     """The accepted word that `found` is a misspelling of."""
-    by_squeezed = {_squeeze(word): word for word in accepted}
-    close = get_close_matches(_squeeze(found), by_squeezed, n=1, cutoff=0.65)
+    by_squeezed = {squeeze(word): word for word in accepted}
+    close = get_close_matches(squeeze(found), by_squeezed, n=1, cutoff=0.65)
     return by_squeezed[close[0]] if close else None
 
 
+@cache
 def snake(camel: str) -> str:
     """`triggeredBy` as `triggered_by`."""
     return re.sub("[A-Z]", lambda letter: f"_{letter.group().lower()}", camel)
 
 
-def _squeeze(word: str) -> str:
-    return re.sub("[-_ ]", "", word[:200]).lower()
+def squeeze(word: str) -> str:
+    """`depends_on`, `depends-on` and `Depends On` are one word."""
+    return re.sub("[-_. ]", "", word[:200]).lower()
 
 
-_TRIGGERS = dict.fromkeys(("triggers", "trigger", "on", "when", "start_on", "starton"), "triggeredBy")
-_COMMON_REMARKS = {
-    "env": "a file holds no environment variables; set them in the command or, by the API, in the spec",
-    "environment": "it belongs under runsOn.docker; without a container, set variables in the command",
-    "reference": "the reference is the key of the entry",
-    "id": "ids are given by the agent; the reference is the key of the entry",
-}
+_NAME = Key("name", Takes.TEXT, "For people; need not be unique.", required=True)
+_DESCRIPTION = Key("description", Takes.TEXT, "For people.")
 
-TOP = Form("an automations file", ("services", "tasks"))
-SERVICE = Form(
-    "a service",
-    ("name", "description", "commands", "triggeredBy", "runsOn", "role", "readinessTimeout"),
-    meant={
-        **_TRIGGERS,
-        **dict.fromkeys(("command", "start", "cmd", "run", "exec", "script"), "commands.start"),
-        **dict.fromkeys(("ready", "healthcheck", "readiness", "probe"), "commands.ready"),
-        "stop": "commands.stop",
-        "timeout": "readinessTimeout",
-        "image": "runsOn.docker.image",
-        "docker": "runsOn.docker",
-        "machine": "runsOn.machine",
-    },
-    remarks={
-        **_COMMON_REMARKS,
-        "dependson": "a service waits for nothing; let a task depend on it instead",
-        "prebuildrequiressuccess": "only a task takes it",
-    },
+DOCKER = Form(
+    "docker",
+    (
+        Key("image", Takes.TEXT, "The image to run the commands in.", required=True),
+        Key("environment", Takes.VARIABLES, "Variables of the container, as with `docker run -e`."),
+    ),
+    habits.DOCKER_MEANT,
+    habits.DOCKER_REMARKS,
+    example="docker: {image: IMAGE}",
 )
-TASK = Form(
-    "a task",
-    ("name", "description", "command", "dependsOn", "triggeredBy", "runsOn", "prebuildRequiresSuccess"),
-    meant={
-        **_TRIGGERS,
-        **dict.fromkeys(("commands", "cmd", "run", "exec", "script", "start"), "command"),
-        **dict.fromkeys(("needs", "depends", "dependencies", "requires", "after"), "dependsOn"),
-        "image": "runsOn.docker.image",
-        "docker": "runsOn.docker",
-        "machine": "runsOn.machine",
-    },
-    remarks={
-        **_COMMON_REMARKS,
-        "role": "only a service has a role",
-        "readinesstimeout": "only a service takes it",
-    },
+MACHINE = Form("machine", (), example="machine: {}")
+RUNS_ON = Form(
+    "runsOn",
+    (
+        Key("docker", Takes.FORM, "In a container of its own, one for each run.", form=DOCKER),
+        Key(
+            "machine", Takes.FORM, "On the machine itself, also where there is a dev container.", form=MACHINE
+        ),
+    ),
+    habits.RUNS_ON_MEANT,
+    habits.RUNS_ON_REMARKS,
+    example="runsOn: {machine: {}} or runsOn: {docker: {image: IMAGE}}",
 )
 COMMANDS = Form(
     "commands",
-    ("start", "ready", "stop"),
-    meant={
-        **dict.fromkeys(("command", "cmd", "run", "exec", "script"), "start"),
-        **dict.fromkeys(("healthcheck", "readiness", "probe"), "ready"),
-    },
+    (
+        Key(
+            "start",
+            Takes.SCRIPT,
+            "The service itself. It has to stay in the foreground: when it ends, the service has ended.",
+            required=True,
+        ),
+        Key(
+            "ready",
+            Takes.SCRIPT,
+            "Exits 0 once the service can be used. It is run again, a second after each failed attempt, until"
+            " it does. Without it the service is up as soon as it runs.",
+        ),
+        Key("stop", Takes.SCRIPT, "Run to stop the service, instead of SIGTERM to `start`."),
+    ),
+    habits.COMMANDS_MEANT,
+    habits.COMMANDS_REMARKS,
+    example="commands: {start: COMMAND}",
 )
-RUNS_ON = Form(
-    "runsOn", ("docker", "machine"), meant={"container": "docker", "image": "docker.image", "host": "machine"}
+_TRIGGERED_BY = Key(
+    "triggeredBy",
+    Takes.TRIGGERS,
+    "The events that start it. An empty list or none: it is never started by itself.",
 )
-DOCKER = Form("docker", ("image", "environment"), meant={"env": "environment"})
-MACHINE = Form("machine", ())
+_RUNS_ON = Key(
+    "runsOn",
+    Takes.FORM,
+    "Where its commands run. Absent: in the dev container where there is one, else on the machine.",
+    form=RUNS_ON,
+)
+SERVICE = Form(
+    "a service",
+    (
+        _NAME,
+        _DESCRIPTION,
+        Key("commands", Takes.FORM, "What it runs.", required=True, form=COMMANDS),
+        _TRIGGERED_BY,
+        _RUNS_ON,
+        Key("role", Takes.ROLE, "What it is to the environment."),
+        Key(
+            "readinessTimeout",
+            Takes.DURATION,
+            "How long `ready` may take to succeed; then the service is brought down and has failed. At most a"
+            " day; absent or 0s: for ever.",
+        ),
+    ),
+    habits.SERVICE_MEANT,
+    habits.SERVICE_REMARKS,
+    example="REFERENCE: {name: NAME, commands: {start: COMMAND}}",
+)
+TASK = Form(
+    "a task",
+    (
+        _NAME,
+        _DESCRIPTION,
+        Key("command", Takes.SCRIPT, "What it runs, to its end; exit code 0 is success.", required=True),
+        Key(
+            "dependsOn",
+            Takes.REFERENCES,
+            "Tasks that have to succeed first, and services that have to be up.",
+        ),
+        _TRIGGERED_BY,
+        _RUNS_ON,
+        Key(
+            "prebuildRequiresSuccess",
+            Takes.BOOLEAN,
+            "Whether a prebuild fails with it. Otherwise its failure is a warning there.",
+        ),
+    ),
+    habits.TASK_MEANT,
+    habits.TASK_REMARKS,
+    example="REFERENCE: {name: NAME, command: COMMAND}",
+)
+TOP = Form(
+    "an automations file",
+    (
+        Key("services", Takes.ENTRIES, "Long-running commands.", form=SERVICE),
+        Key("tasks", Takes.ENTRIES, "Commands that run to their end.", form=TASK),
+    ),
+    remarks=habits.TOP,
+    example="services: and tasks: at the top, each a map by reference",
+)

@@ -1,14 +1,17 @@
 """The schema of an automations file: marked nodes to entries, by rules 2.1 to 2.4 and 2.6."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
+from runner_agent.control import automations_habits as habits
 from runner_agent.control import automations_keys as keys
 from runner_agent.control.automations_fields import Faults, Field
-from runner_agent.control.automations_keys import near_miss
+from runner_agent.control.automations_keys import Form, near_miss, squeeze
 from runner_agent.control.checks import LONGEST_READINESS_TIMEOUT, REFERENCE
 from runner_agent.control.dependencies import cycles, name_cycle
-from runner_agent.control.documents import Mark, Node, Scalar, Sort, describe, shorten
+from runner_agent.control.documents import Listing, Mark, Node, Scalar, Sort, describe, shorten
+from runner_agent.control.documents import Mapping as Map
 from runner_agent.control.durations import ACCEPTED, parse_duration
 from runner_agent.model.ids import Reference
 from runner_agent.model.phases import ServiceRole, Trigger
@@ -25,8 +28,8 @@ from runner_agent.model.specs import (
     TaskSpec,
 )
 
-_ROLES = tuple(role for role in ServiceRole if role is not ServiceRole.SECURITY_AGENT)
-_PUBLISHED = (
+ROLES = tuple(role for role in ServiceRole if role is not ServiceRole.SECURITY_AGENT)
+PUBLISHED = (
     Trigger.MANUAL,
     Trigger.POST_ENVIRONMENT_START,
     Trigger.POST_DEVCONTAINER_START,
@@ -35,13 +38,19 @@ _PUBLISHED = (
 """The triggers that the published descriptor accepts in a file; the documentation has the other two too."""
 
 
+_PROBE = (
+    "write a command that exits 0 once the service is ready, such as: curl -sf http://localhost:8080/healthz"
+)
+
+
 class Schema:
     """Reads one file. `strict`: hold to what the published descriptor accepts."""
 
     def __init__(self, faults: Faults, *, strict: bool) -> None:
         self._faults = faults
-        self._triggers = _PUBLISHED if strict else tuple(Trigger)
+        self._triggers = PUBLISHED if strict else tuple(Trigger)
         self._needs: dict[Reference, list[tuple[Reference, Field]]] = {}
+        self._listed_items = False
 
     def file(self, root: Node | None, known: Iterable[str]) -> AutomationsFile:
         """The whole file; worth something only if no fault was noted. `known`: what tasks may depend on
@@ -51,8 +60,8 @@ class Schema:
             return AutomationsFile()
         top = Field("", Mark(), root)
         parts = {} if top.empty else self._faults.members(top, keys.TOP)
-        services = self._entries(parts.get("services"))
-        tasks = self._entries(parts.get("tasks"))
+        services = self._entries(parts.get("services"), self._service, keys.SERVICE)
+        tasks = self._entries(parts.get("tasks"), self._task, keys.TASK)
         for reference in services.keys() & tasks.keys():
             line = services[reference].at.line
             message = f"{reference} is a service too, in line {line}; references are unique over both"
@@ -61,21 +70,40 @@ class Schema:
             tuple(self._service(reference, field) for reference, field in services.items()),
             tuple(self._task(reference, field) for reference, field in tasks.items()),
         )
-        self._check_dependencies({*services, *tasks, *known})
+        if not self._listed_items:  # else nobody knows what they go by
+            self._check_dependencies({*services, *tasks, *known})
         return file
 
-    def _entries(self, field: Field | None) -> Mapping[Reference, Field]:
+    def _entries(
+        self, field: Field | None, read: Callable[[Reference, Field], object], form: Form
+    ) -> Mapping[Reference, Field]:
         if field is None or field.empty:
             return {}
-        entries = self._faults.entries(field, "entries by reference")
+        if isinstance(field.node, Listing):
+            self._listed(field, read, form)
+            return {}
+        entries = self._faults.entries(field, "entries by reference", example=form.example)
         for reference, entry in entries.items():
             if not REFERENCE.fullmatch(reference):
-                message = "a reference is 1 to 128 of the characters a-z A-Z 0-9 _ -"
+                better = re.sub("[^a-zA-Z0-9_-]+", "-", reference)[:128].strip("-")
+                hint = f"; write {better}" if better else ""
+                message = f"a reference is 1 to 128 of the characters a-z A-Z 0-9 _ -{hint}"
                 self._faults.add(entry.at, f"{field.path}.{shorten(reference)}", message)
         return {Reference(reference): entry for reference, entry in entries.items()}
 
+    def _listed(self, field: Field, read: Callable[[Reference, Field], object], form: Form) -> None:
+        """A list, as older and other formats have it: its items are read all the same, so that whoever turns
+        it into a map learns now what else is wrong in it.
+        """
+        message = f"expected a map of entries by reference, found a list; write each item as {form.example}"
+        self._faults.add(field.node.mark, field.path, message)
+        for item in self._faults.items(field, "entries"):
+            if isinstance(item.node, Map):
+                self._listed_items = True
+                read(Reference(""), item)
+
     def _service(self, reference: Reference, entry: Field) -> ServiceEntry:
-        parts = self._faults.members(entry, keys.SERVICE, required=("name", "commands"))
+        parts = self._faults.members(entry, keys.SERVICE)
         role = parts.get("role")
         timeout = parts.get("readinessTimeout")
         return ServiceEntry(
@@ -92,7 +120,7 @@ class Schema:
         )
 
     def _task(self, reference: Reference, entry: Field) -> TaskEntry:
-        parts = self._faults.members(entry, keys.TASK, required=("name", "command"))
+        parts = self._faults.members(entry, keys.TASK)
         success = parts.get("prebuildRequiresSuccess")
         return TaskEntry(
             reference,
@@ -109,12 +137,16 @@ class Schema:
 
     def _text(self, parts: Mapping[str, Field], key: str, *, required: bool = False) -> str:
         field = parts.get(key)
-        return "" if field is None else self._faults.text(field, required=required)
+        if field is None:
+            return ""
+        if key == "ready":
+            return self._faults.text(field, instead=_PROBE)
+        return self._faults.text(field, required=required)
 
     def _commands(self, field: Field | None) -> ServiceCommands:
         if field is None:
             return ServiceCommands("")
-        parts = self._faults.members(field, keys.COMMANDS, required=("start",))
+        parts = self._faults.members(field, keys.COMMANDS)
         return ServiceCommands(
             self._text(parts, "start", required=True), self._text(parts, "ready"), self._text(parts, "stop")
         )
@@ -140,7 +172,7 @@ class Schema:
             self._faults.members(field, keys.MACHINE)
 
     def _docker(self, field: Field) -> InDocker:
-        parts = self._faults.members(field, keys.DOCKER, required=("image",))
+        parts = self._faults.members(field, keys.DOCKER)
         environment = parts.get("environment")
         items = [] if environment is None else self._faults.items(environment, "KEY=VALUE or KEY")
         texts = [(item, self._faults.text(item, required=True)) for item in items]
@@ -171,7 +203,7 @@ class Schema:
     def _role(self, field: Field) -> ServiceRole:
         if field.empty:
             return ServiceRole.UNSPECIFIED
-        return ServiceRole(self._faults.choice(field, [role.value for role in _ROLES]) or "")
+        return ServiceRole(self._faults.choice(field, [role.value for role in ROLES]) or "")
 
     def _triggered_by(self, field: Field | None, *, service: bool) -> tuple[Trigger, ...]:
         if field is None:
@@ -180,16 +212,22 @@ class Schema:
             trigger for trigger in self._triggers if not (service and trigger is Trigger.BEFORE_SNAPSHOT)
         ]
         remarks = {
-            trigger.value: "the published API does not accept it in a file"
+            squeeze(trigger.value): "the published API does not accept it in a file"
             for trigger in Trigger
             if trigger not in accepted
         }
         if service:
-            remarks[Trigger.BEFORE_SNAPSHOT.value] = (
+            remarks[squeeze(Trigger.BEFORE_SNAPSHOT.value)] = (
                 "only a task can run before a snapshot; services are stopped for it"
             )
+        remarks |= habits.TRIGGERS_REMARKS
         words = [
-            self._faults.choice(item, [trigger.value for trigger in accepted], remarks=remarks)
+            self._faults.choice(
+                item,
+                [trigger.value for trigger in accepted],
+                meant=habits.TRIGGERS_MEANT,
+                remarks=remarks,
+            )
             for item in self._faults.items(field, "triggers")
         ]
         return tuple(dict.fromkeys(Trigger(word) for word in words if word is not None))

@@ -1,5 +1,6 @@
 """YAML text to marked nodes: safe tags only, anchors and merge keys resolved, depth and size bounded."""
 
+import re
 from typing import Protocol, cast
 
 import yaml
@@ -37,10 +38,20 @@ _SORTS = {
     f"{_TAG}int": Sort.NUMBER,
     f"{_TAG}float": Sort.NUMBER,
     f"{_TAG}null": Sort.NOTHING,
-    f"{_TAG}timestamp": Sort.OTHER,
+    f"{_TAG}timestamp": Sort.DATE,
     f"{_TAG}value": Sort.TEXT,  # a plain `=`
 }
 _MERGE = f"{_TAG}merge"
+_CONFLICT = re.compile(r"^(?:<{7}|={7}|>{7})(?= |$)", re.MULTILINE)
+_HINTS = {
+    "mapping values are not allowed": "; write a text that has a colon and a space in it in quotes",
+    "could not find expected ':'": "; a key lacks its colon, or a line of a script is indented too little",
+    "did not find expected key": "; compare the indentation of this line with that of the lines before",
+    "expected <block end>": "; compare the indentation of this line with that of the lines before",
+    "cannot start any token": "; write a text that begins with it in quotes",
+    "unknown escape character": "; write a text with backslashes in single quotes, or after a |",
+    "unexpected end of stream": "; a quote or bracket is never closed",
+}
 _Pairs = tuple[tuple[Node, Node], ...]
 
 
@@ -116,7 +127,10 @@ class _Builder:
 
     def _aliased(self, anchor: str, mark: Mark) -> Node:
         if anchor not in self._anchors:
-            raise Malformed(mark, f"*{anchor} has no anchor &{anchor} before it")
+            raise Malformed(
+                mark,
+                f"*{anchor} has no anchor &{anchor} before it; write a text that begins with * in quotes",
+            )
         node = self._anchors[anchor]
         if node is None:
             raise Malformed(mark, f"*{anchor} stands inside its own anchor &{anchor}")
@@ -130,7 +144,7 @@ class _Builder:
             return Scalar(mark, Sort.OTHER, "<<")
         if tag not in _SORTS:
             raise Malformed(mark, f"the tag {tag!r} is not accepted; remove it")
-        return Scalar(mark, _SORTS[tag], event.value)
+        return Scalar(mark, _SORTS[tag], event.value, block=event.style in {"|", ">"})
 
     def _listing(self, event: SequenceStartEvent, mark: Mark, depth: int) -> Listing:
         _plain(event.tag, f"{_TAG}seq", mark)
@@ -197,7 +211,13 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> Malformed:
     """The parser's words, at the place it found the trouble; what it was reading then, where that helps."""
     at = error.problem_mark or error.context_mark
     mark = Mark(at.line + 1, at.column + 1) if at is not None else Mark()
+    if (conflict := _CONFLICT.search(text)) is not None:
+        message = f"not YAML: '{conflict[0]}' is left of a merge conflict; resolve it"
+        return Malformed(mark_at(text, conflict.start()), message)
+    problem = error.problem or "unreadable"
     context = f" ({error.context})" if error.context else ""
     line = text.split("\n")[mark.line - 1 : mark.line]
-    hint = "; indent with spaces, not tabs" if line and line[0][mark.column - 1 :].startswith("\t") else ""
-    return Malformed(mark, f"not YAML: {error.problem or 'unreadable'}{context}{hint}")
+    hint = next((hint for words, hint in _HINTS.items() if words in problem), "")
+    if line and line[0][mark.column - 1 :].startswith("\t"):
+        hint = "; indent with spaces, not tabs"
+    return Malformed(mark, f"not YAML: {problem}{context}{hint}")

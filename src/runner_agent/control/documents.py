@@ -5,7 +5,7 @@ from enum import Enum
 
 MAX_DEPTH = 32
 """Levels of nesting. An automations file needs six."""
-MAX_NODES = 100_000
+MAX_NODES = 200_000
 """Nodes counted as written out, every use of an anchor again, so that aliases cannot blow a small file up."""
 
 
@@ -24,18 +24,22 @@ class Sort(Enum):
     BOOLEAN = "boolean"
     NUMBER = "number"
     NOTHING = "nothing"
+    DATE = "date"
     OTHER = "value"
-    """A date, say, or a tag of somebody's own."""
+    """The key of a merge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value. `text` is how it is written, less quotes."""
+    """A single value. `text` is how it is written, less quotes. `block`: after a | or >, so that its lines
+    are those behind its mark.
+    """
 
     mark: Mark
     sort: Sort
     text: str
     size: int = 1
+    block: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +75,10 @@ class Malformed(Exception):
 
 
 def bounded(mark: Mark, parts: int) -> int:
-    """The size of a node at `mark` whose parts have this size together. Raises Malformed beyond MAX_NODES."""
+    """The size of the parts of a node at `mark` so far. Raises Malformed beyond MAX_NODES."""
     if parts >= MAX_NODES:
         raise Malformed(mark, f"more than {MAX_NODES} values, counting every use of an anchor; write less")
-    return parts + 1
+    return parts
 
 
 def mark_at(text: str, offset: int) -> Mark:

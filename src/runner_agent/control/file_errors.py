@@ -23,6 +23,22 @@ class FileError:
         return ": ".join(part for part in (place, self.path, self.message) if part)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class FileWarning:
+    """What is valid and will bite. `id` is the rule's, by which it can be switched off."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    id: str
+    message: str
+
+    def __str__(self) -> str:
+        """As one line: `automations.yaml:3:5: services.web.commands.start: warning: ... [id]`."""
+        return f"{self.file}:{self.line}:{self.column}: {self.path}: warning: {self.message} [{self.id}]"
+
+
 class FileErrors(InvalidArgument):
     """A file that cannot be applied; nothing of it was."""
 

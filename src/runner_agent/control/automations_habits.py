@@ -1,0 +1,181 @@
+"""What people write out of habit from other formats: the key or trigger meant here, or why there is none.
+
+Keys are squeezed (lower case, without `-`, `_`, `.` and spaces) before they are looked up.
+"""
+
+from collections.abc import Mapping
+
+Words = Mapping[str, str]
+
+
+def _each(words: str, meaning: str) -> dict[str, str]:
+    return dict.fromkeys(words.split(), meaning)
+
+
+_OLD = "belongs to .gitpod.yml"
+_DEVCONTAINER = "belongs to devcontainer.json"
+TOP: Words = {
+    **_each("version apiversion schema schemaversion", "an automations file carries no version; remove it"),
+    **_each(
+        "automations workflows workflow jobs steps actions pipelines",
+        "there are no workflows here; describe services and tasks by reference, each with its triggeredBy",
+    ),
+    **_each(
+        "env environment variables envfile",
+        "a file holds no environment variables; set them in the commands or, by the API, in the specs",
+    ),
+    "settings": "an automations file has none; the agent's own stand in its configuration file",
+    "image": f"{_OLD}; name the image in devcontainer.json, or under runsOn.docker of one entry",
+    **_each(
+        "ports expose",
+        f"{_OLD}; open a port in a command: gitpod environment port open PORT",
+    ),
+    "vscode": f"{_OLD}; extensions go into devcontainer.json, under customizations.vscode",
+    **_each(
+        "github gitlab", f"{_OLD}; prebuilds are set up in the project; let tasks list the trigger prebuild"
+    ),
+    **_each(
+        "jetbrains gitconfig checkoutlocation workspacelocation additionalrepositories mainconfiguration"
+        " coredump experimentalnetwork idecredentials",
+        f"{_OLD}; remove it",
+    ),
+    **_each(
+        "features customizations forwardports postcreatecommand poststartcommand oncreatecommand remoteuser"
+        " containerenv remoteenv mounts",
+        f"{_DEVCONTAINER}; move it there",
+    ),
+    **_each("volumes networks secrets configs", "belongs to compose.yaml; remove it"),
+    **_each("kind metadata spec", "this is no Kubernetes object; begin with services and tasks"),
+}
+
+_TRIGGERS = _each(
+    "triggers trigger triggeredon triggerby on when starton events event autostart prebuild", "triggeredBy"
+)
+_RUNS_ON = {
+    **_each("image container containerimage", "runsOn.docker.image"),
+    "docker": "runsOn.docker",
+    "machine": "runsOn.machine",
+}
+ENTRY: Words = {
+    **_each(
+        "env environment variables envfile envvars",
+        "a file holds no environment variables; set them in the command or, by the API, in the spec",
+    ),
+    **_each("reference key", "the reference is the key of the entry"),
+    **_each("id uuid", "ids are given by the agent; the reference is the key of the entry"),
+    "version": "entries carry no version; remove it",
+    **_each(
+        "workingdir workdir workingdirectory cwd dir directory path",
+        "commands run in the workspace; begin the command with cd DIR",
+    ),
+    **_each(
+        "ports port expose forwardports",
+        "ports are not declared; open one in a command: gitpod environment port open PORT",
+    ),
+    **_each("volumes mounts", "the workspace is mounted as it is; nothing else can be"),
+    **_each("user runas", "commands run as the agent's run_as setting says; use sudo in the command"),
+    **_each("shell interpreter", "commands are bash scripts; call another interpreter in the command"),
+    **_each(
+        "restart restartpolicy retry retries maxretries",
+        "nothing is started again by itself; write a loop into the command",
+    ),
+    **_each("schedule cron", "there is no trigger by time; use the machine's cron"),
+    **_each("openmode openin", "belongs to .gitpod.yml; remove it"),
+    **_each("enabled disabled", "an entry without triggers never starts by itself; remove it"),
+    **_each("if condition conditions", "there are no conditions; test in the command"),
+    **_each("secrets secret", "secrets are the environment's; read the variable in the command"),
+}
+_WAITS = "depends dependencies dependency dependson needs requires after waitfor"
+SERVICE_MEANT: Words = {
+    **_TRIGGERS,
+    **_RUNS_ON,
+    **_each("command start cmd run exec script entrypoint args", "commands.start"),
+    **_each("ready readycommand healthcheck readiness readinessprobe startupprobe probe", "commands.ready"),
+    **_each("stop stopcommand shutdown down", "commands.stop"),
+    **_each("timeout readytimeout startuptimeout", "readinessTimeout"),
+    **_each("title label displayname", "name"),
+}
+SERVICE_REMARKS: Words = {
+    **ENTRY,
+    **_each(_WAITS, "a service waits for nothing; wait in its start command, or let a task depend on it"),
+    "prebuildrequiressuccess": "only a task takes it",
+    **_each(
+        "livenessprobe liveness interval",
+        "nothing is probed once a service is up; commands.ready decides when it is",
+    ),
+    **_each("init before", "a service prepares nothing apart; put it at the head of commands.start"),
+    **_each(
+        "stopsignal stopgraceperiod terminationgraceperiodseconds gracefultimeout",
+        "a stop is SIGTERM and, two minutes later, SIGKILL; commands.stop replaces the SIGTERM",
+    ),
+    **_each("build", "no image is built for an entry; build it in a task"),
+}
+TASK_MEANT: Words = {
+    **_TRIGGERS,
+    **_RUNS_ON,
+    **_each("commands cmd run exec script scripts start steps actions entrypoint", "command"),
+    **_each(_WAITS, "dependsOn"),
+    **_each("title label displayname", "name"),
+    **_each("failprebuild required requiressuccess mustsucceed", "prebuildRequiresSuccess"),
+}
+TASK_REMARKS: Words = {
+    **ENTRY,
+    "role": "only a service has a role",
+    **_each("readinesstimeout ready stop", "only a service takes it"),
+    **_each(
+        "init before",
+        "belongs to .gitpod.yml; make it a task of its own, and let this one list it under dependsOn",
+    ),
+    "prebuild": "say triggeredBy: [prebuild]; prebuildRequiresSuccess: true makes a failure count",
+    **_each("timeout timeoutseconds", "a task has no time limit; write timeout SECONDS before its command"),
+    **_each("continueonerror onfailure ignoreerrors", "there is none; append || true to what may fail"),
+}
+COMMANDS_MEANT: Words = {
+    **_each("command cmd run exec script", "start"),
+    **_each("healthcheck readiness readinessprobe probe check", "ready"),
+    **_each("shutdown down kill teardown", "stop"),
+}
+COMMANDS_REMARKS: Words = _each(
+    "init before prepare setup prestart", "put it at the head of start, or into a task of its own"
+)
+RUNS_ON_MEANT: Words = {
+    "container": "docker",
+    "image": "docker.image",
+    "environment": "docker.environment",
+    **_each("host vm", "machine"),
+}
+RUNS_ON_REMARKS: Words = _each(
+    "devcontainer", "an entry without runsOn runs in the dev container; remove runsOn"
+)
+DOCKER_MEANT: Words = _each("env environ variables", "environment")
+DOCKER_REMARKS: Words = _each(
+    "ports volumes mounts network privileged user workdir entrypoint args build",
+    "not to be chosen: the workspace is mounted at its own path, and the network is the machine's",
+)
+TRIGGERS_MEANT: Words = {
+    **_each(
+        "containerstart postcontainerstart devcontainerstart poststart poststartcommand postcreate"
+        " postcreatecommand ondevcontainerstart",
+        "postDevcontainerStart",
+    ),
+    **_each(
+        "environmentstart onenvironmentstart workspacestart workspacestarted postworkspacestart start"
+        " onstart autostart always",
+        "postEnvironmentStart",
+    ),
+    **_each("machinestart boot onboot startup", "postMachineStart"),
+    **_each("prebuilds onprebuild init", "prebuild"),
+    **_each("snapshot presnapshot onsnapshot", "beforeSnapshot"),
+    **_each("onmanual button user", "manual"),
+}
+TRIGGERS_REMARKS: Words = {
+    **_each(
+        "onfilechange filechange files watch",
+        "there is no trigger by file changes; run a watcher as a service",
+    ),
+    **_each("schedule cron", "there is no trigger by time; use the machine's cron"),
+    **_each(
+        "push pullrequest postpullrequest git commit release",
+        "there is no trigger by events of the repository; use its CI",
+    ),
+}

@@ -1,0 +1,323 @@
+"""The warnings, both sides of each: what bites, and what looks like it and does not."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from runner_agent.control.automations import check_automations
+from runner_agent.control.file_errors import FileWarning
+from runner_agent.control.lint_scripts import detaches, loops, never_ends
+from runner_agent.control.lint_secrets import secrets_in
+from runner_agent.control.lint_shell import statements
+from runner_agent.control.lint_tools import prepares
+from runner_agent.control.lints import RULES
+
+GITHUB = "ghp_" + "q8Zr1LmT0xVb7Nc4Kd9Ws2YhPf5Gj3Ra6Ue0"
+AWS = "AKIA" + "Q8ZR1LMT0XVB7NC4"
+
+
+def warnings(text: str, name: str = "f.yaml") -> list[FileWarning]:
+    _, found = check_automations(name, text.encode())
+    return list(found)
+
+
+def ids(script: str) -> list[tuple[str, int]]:
+    return [(finding.id, finding.line) for finding in detaches(script)]
+
+
+@pytest.mark.parametrize(
+    ("script", "id_", "line"),
+    [
+        ("docker compose up -d", "compose-detached", 0),
+        ("docker compose -f a.yml --profile x up --detach db", "compose-detached", 0),
+        ("docker-compose up -d db && echo started", "compose-detached", 0),
+        ("set -e\nsudo docker compose up --wait\n", "compose-detached", 1),
+        ("docker compose up -d\nuntil pg_isready; do\n  sleep 1\ndone\necho ok", "compose-detached", 0),
+        ("podman-compose up -d", "compose-detached", 0),
+        ("docker compose start", "compose-detached", 0),
+        ("docker run -d -p 80:80 nginx", "container-detached", 0),
+        ("docker rm -f x || true\ndocker run --name x -itd redis", "container-detached", 1),
+        ("docker run --rm \\\n  --name x \\\n  --detach \\\n  redis", "container-detached", 0),
+        ("docker start pg", "container-detached", 0),
+        ("./server &", "background-process", 0),
+        ("./server & # in the background\n\necho done", "background-process", 0),
+        ("(cd web && npm start) &\necho $!", "background-process", 0),
+        ("for i in 1 2; do ./worker $i & done", "background-process", 0),
+        ("./server & disown", "background-process", 0),
+        ("X='a # b' ./server > log 2>&1 &", "background-process", 0),
+        ("setsid ./server", "background-process", 0),
+        ("nohup ./server &", "nohup", 0),
+        ("nohup ./server", "nohup", 0),
+        ("tmux new-session -d -s x ./server", "terminal-multiplexer", 0),
+        ("screen -dmS x ./server", "terminal-multiplexer", 0),
+        ("pm2 start ecosystem.config.js", "process-manager", 0),
+        ("sudo systemctl start nginx", "service-manager", 0),
+        ("sudo service postgresql start && sudo service postgresql status", "service-manager", 0),
+        ("/etc/init.d/redis start", "service-manager", 0),
+        ("redis-server --port 6379 --daemonize yes", "daemonizes", 0),
+        ("nginx", "daemonizes", 0),
+        ("sudo -u postgres pg_ctl -D /data start", "daemonizes", 0),
+        ("gunicorn app:app --daemon", "daemonizes", 0),
+        ("minikube start --driver docker", "daemonizes", 0),
+    ],
+)
+def test_a_start_that_does_not_stay(script: str, id_: str, line: int) -> None:
+    assert ids(script) == [(id_, line)]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "docker compose up",
+        "docker compose up -d\ndocker compose logs -f",
+        "docker compose up -d && sleep infinity",
+        "docker compose up -d db\nnpm run dev",
+        "docker compose up -d\nwhile true; do\n  sleep 60\ndone",
+        "if command -v docker; then\n  docker compose up -d\nelse\n  npm start\nfi",
+        "docker run --rm -p 80:80 nginx",
+        "docker run --rm -p 80:80 image program -d",
+        "docker start --attach pg",
+        "docker start -ai pg",
+        "id=$(docker run -d redis)\ndocker wait $id",
+        "./a & ./b",
+        "./a &\n./b &\nwait",
+        "./a &\npid=$!\ntrap 'kill $pid' EXIT\nwait $pid",
+        "./server > log 2>&1",
+        "./server &> log",
+        "./server >& log",
+        "cd a && ./server || exit 1",
+        "cat > x <<'EOT'\ndocker compose up -d\nEOT\n./server",
+        "cat > x <<-EOT\n\t./server &\n\tEOT\n./server",
+        "echo 'docker compose up -d'",
+        "# docker compose up -d\n./server",
+        "curl 'http://localhost/?a=1&b=2'\n./server",
+        "setsid --wait ./server",
+        "pm2 start x.js --no-daemon",
+        "pm2-runtime x.js",
+        "nginx -g 'daemon off;'",
+        "redis-server --daemonize no",
+        'echo "$(nohup true &)"\n./server',
+        "",
+        "echo a placeholder",
+    ],
+)
+def test_a_start_that_stays(script: str) -> None:
+    assert ids(script) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "endless"),
+    [
+        ("sleep infinity", True),
+        ("kill 1\ntail -f /var/log/x", True),
+        ("while true; do sleep 1; done", True),
+        ("docker compose logs --follow", True),
+        ("docker stop x", False),
+        ("while kill -0 $pid; do sleep 1; done", False),
+        ("tail -n 20 log", False),
+        ("timeout 20 tail -f log", False),
+        ("tail -f log &\nkill 1", False),
+        ("", False),
+    ],
+)
+def test_a_stop_that_never_ends(script: str, endless: bool) -> None:
+    assert (never_ends(script) is not None) is endless
+
+
+@pytest.mark.parametrize(
+    ("script", "looping"),
+    [
+        ("until curl -sf localhost; do sleep 1; done", True),
+        ("while ! nc -z localhost 1; do sleep 1; done", True),
+        ("curl -sf localhost", False),
+        ("for i in $(seq 60); do curl -sf localhost && exit 0; sleep 1; done; exit 1", False),
+        ("timeout 60 bash -c 'until curl localhost; do sleep 1; done'", False),
+        ("n=0\nuntil curl localhost; do\n  n=$((n+1)); [ $n -gt 9 ] && exit 1\ndone", False),
+        ("echo 'until then'", False),
+    ],
+)
+def test_a_ready_that_loops(script: str, looping: bool) -> None:
+    assert (loops(script) is not None) is looping
+
+
+@pytest.mark.parametrize(
+    ("task", "service", "told"),
+    [
+        ("npm ci", "npm run dev", True),
+        ("cd web && pnpm install --frozen-lockfile", "cd web\npnpm dev", True),
+        ("yarn", "yarn start", True),
+        ("python3 -m pip install -r requirements.txt", "uvicorn app:app", True),
+        ("composer install", "php artisan serve", True),
+        ("bin/setup", "bin/rails server", True),
+        ("./mvnw -q package -DskipTests", "java -jar target/app.jar", True),
+        ("npm ci", "npm ci && npm run dev", False),
+        ("npm ci", "until [ -d node_modules ]; do sleep 1; done\nnpm run dev", False),
+        ("npm run lint", "npm run dev", False),
+        ("npm ci", "docker compose up", False),
+        ("echo npm ci", "npm run dev", False),
+        ("yarn build", "yarn start", False),
+    ],
+)
+def test_a_task_that_a_service_races(task: str, service: str, told: bool) -> None:
+    assert bool(prepares(task, service)) is told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"export GITHUB_TOKEN={GITHUB}",
+        f'curl -H "Authorization: Bearer {GITHUB}"',
+        f"aws configure set aws_access_key_id {AWS}",
+        "postgres://app:9fk2Lx0qPzTn@db.internal.example.net:5432/app",
+        'API_KEY="q8Zr1LmT0xVb7Nc4Kd9Ws2Yh"',
+        '{"client-secret": "q8Zr1LmT0xVb7Nc4Kd9Ws2Yh"}',
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "stripe listen --api-key sk_live_" + "q8Zr1LmT0xVb7Nc4Kd9Ws2Yh",
+    ],
+)
+def test_a_secret_is_seen_and_never_shown(text: str) -> None:
+    found = list(secrets_in(text))
+    assert [finding.id for finding in found] == ["secret-literal"]
+    for at in range(4, len(text) - 6):
+        piece = text[at : at + 6]
+        shown = piece in found[0].message
+        assert not shown or not any(char.isdigit() for char in piece), piece
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "export TOKEN=$GITHUB_TOKEN",
+        'export TOKEN="${TOKEN:?missing}"',
+        "POSTGRES_PASSWORD=postgres",
+        "SECRET_KEY=changethis-in-production-please-1",
+        "postgres://app:longpassword@localhost:5432/app",
+        "postgres://app:longpassword@db/app",
+        "postgres://app:$PGPASSWORD@db.example.net/app",
+        "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE",
+        "git checkout 4f2c9d1e8b7a6053c4d2e1f0a9b8c7d6e5f40312",
+        "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "https://example.net/path/with/secret/words",
+        "sk-" + "x" * 40,
+        "TOKEN_FILE=/run/secrets/api/token1",
+        "echo 'set GITHUB_TOKEN=ghp_... first'",
+        "JWT_SECRET=your-256-bit-secret-goes-here",
+    ],
+)
+def test_what_is_no_secret(text: str) -> None:
+    assert list(secrets_in(text)) == []
+
+
+FILE = """\
+services:
+  web:
+    name: Web
+    triggered_by: [postEnvironmentStart]
+    commands:
+      start: |
+
+        cd web
+        npm run dev &
+      ready: test -e up
+tasks:
+  deps: {name: D, command: npm ci, triggeredBy: [postDevcontainerStart]}
+  build:
+    name: B
+    command: make
+    depends_on: [deps]
+    triggeredBy: [postEnvironmentStart]
+"""
+
+
+def test_warnings_stand_where_they_belong_in_either_spelling() -> None:
+    assert [(one.line, one.column, one.path, one.id) for one in warnings(FILE)] == [
+        (9, 9, "services.web.commands.start", "background-process"),
+        (10, 7, "services.web.commands.ready", "ready-without-timeout"),
+        (16, 5, "tasks.build.dependsOn", "different-triggers"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "gone"),
+    [
+        ("npm run dev &", "npm run dev &  # runner-agent: ignore background-process", "background-process"),
+        ("  web:\n", "  web:  # runner-agent: ignore nohup, background-process\n", "background-process"),
+        (
+            "ready: test -e up",
+            "ready: test -e up  # runner-agent: ignore ready-without-timeout",
+            "ready-without",
+        ),
+        ("  build:\n", "  build:  # runner-agent: ignore different-triggers\n", "different-triggers"),
+    ],
+)
+def test_a_comment_switches_a_warning_off(old: str, new: str, gone: str) -> None:
+    left = [one.id for one in warnings(FILE.replace(old, new))]
+    assert len(left) == 2
+    assert not any(one.startswith(gone) for one in left)
+
+
+def test_another_rule_s_comment_switches_nothing_off() -> None:
+    assert len(warnings(FILE.replace("npm run dev &", "npm run dev & # runner-agent: ignore nohup"))) == 3
+
+
+def test_a_timeout_of_zero_is_a_decision() -> None:
+    text = "services: {w: {name: W, commands: {start: x, ready: y}, readinessTimeout: 0s}}"
+    assert warnings(text) == []
+
+
+def test_what_nothing_starts_is_fine() -> None:
+    assert warnings("tasks: {t: {name: T, command: make}}") == []
+
+
+def test_every_message_says_why_and_what_to_do() -> None:
+    for one in warnings(FILE):
+        assert one.id in RULES
+        assert "; " in one.message
+        assert str(one).isprintable()
+
+
+@settings(max_examples=150)
+@given(st.text(alphabet=" \n\t'\"`$(){}<>|&;#\\=abE-~!", max_size=60))
+@example("<<E\n")
+@example("$(")
+@example('"$(a "b" `c`)" & ')
+@example("<<'E' <<-F\na\nE\n\tF\nb &")
+def test_any_script_is_split_and_judged(script: str) -> None:
+    found = statements(script)
+    lines = script.count("\n")
+    assert all(one.words and 0 <= one.line <= lines for one in found)
+    for judge in (lambda: list(detaches(script)), lambda: [never_ends(script)], lambda: [loops(script)]):
+        assert all(finding is None or 0 <= finding.line <= lines for finding in judge())
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * 200_000,
+        "\\a" * 100_000,
+        "docker compose " + "up " * 60_000,
+        "A=b " * 50_000,
+        "$(" * 100_000,
+        "eyJ-" * 50_000,
+        "a://" * 50_000,
+        "token" * 40_000,
+        "token=" * 40_000,
+        "#" * 200_000 + "\nx &",
+        "timeout " * 30_000,
+        "<<E " * 50_000,
+        "x &\n" * 50_000,
+        "npm " * 50_000,
+    ],
+    ids=lambda text: text[:8].strip(),
+)
+def test_a_hostile_script_costs_little(text: str) -> None:
+    """Nothing is looked at again and again: that would take minutes."""
+    began = time.process_time()
+    judged = [*detaches(text), never_ends(text), loops(text), *secrets_in(text), prepares(text, text)]
+    assert judged
+    assert time.process_time() - began < 20
