@@ -8,7 +8,7 @@ import time
 from bench.measure import Busy, Figure, Size, append, commit, machine
 from bench.report import figures_table
 
-SUBJECTS = ("request", "ending", "fleet", "plans", "reads", "standing", "logs", "command")
+SUBJECTS = ("request", "ending", "fleet", "plans", "reads", "api", "standing", "logs", "redaction", "command")
 
 
 def main() -> int:

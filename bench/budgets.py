@@ -18,6 +18,11 @@ def at_most(limit: float, unit: str) -> tuple[str, Callable[[float, float], bool
     return f"<= {limit:g} {unit}", lambda value, _: value <= limit
 
 
+def at_least(limit: float, unit: str) -> tuple[str, Callable[[float, float], bool]]:
+    """A value from below."""
+    return f">= {limit:g} {unit}", lambda value, _: value >= limit
+
+
 def times_bare(limit: float) -> tuple[str, Callable[[float, float], bool]]:
     """A ratio."""
     return f"<= {limit:g} x bare", lambda _, ratio: ratio <= limit
@@ -42,6 +47,18 @@ BUDGETS: Mapping[str, Budget] = {
     "plans.deep": Budget("overhead of a plan group", *at_most(5, "ms")),
     "reads.p50": Budget("GetService while 100 services come and go each second, p50"),
     "reads.p99": Budget("the same, p99", *at_most(5, "ms")),
+    "api.json.p50": Budget("GetService in JSON, one kept connection, p50"),
+    "api.json.p99": Budget("the same, p99", *at_most(5, "ms")),
+    "api.json_8.p50": Budget("the same, eight connections at once, p50"),
+    "api.json_8.p99": Budget("the same, p99"),
+    "api.proto.p50": Budget("GetService in proto, one kept connection, p50"),
+    "api.proto.p99": Budget("the same, p99", *at_most(5, "ms")),
+    "api.proto_8.p50": Budget("the same, eight connections at once, p50"),
+    "api.proto_8.p99": Budget("the same, p99"),
+    "api.event.p50": Budget("request that changes something to its event at a watcher, p50"),
+    "api.event.p99": Budget("the same, p99", *at_most(20, "ms")),
+    "api.watches": Budget("resident memory for each 100 watches", *at_most(8, "MiB")),
+    "api.listening": Budget("daemon from exec to its socket taking connections"),
     "cold.ready": Budget("daemon from exec to READY", *at_most(250, "ms")),
     "cold.first": Budget("the same, the very first time"),
     "command.list": Budget("`service list`, interpreter included", *at_most(120, "ms")),
@@ -54,4 +71,7 @@ BUDGETS: Mapping[str, Budget] = {
     "logs.blocks": Budget("log in blocks of 64 KiB", *share_of_bare(0.95)),
     "logs.capped": Budget("the same, far beyond the size cap", *share_of_bare(0.95)),
     "logs.lines": Budget("log in lines of 80 bytes, one write each", *share_of_bare(0.95)),
+    "redaction.1": Budget("hiding 1 secret in every disguise", *at_least(200, "MB/s")),
+    "redaction.5": Budget("the same with 5", *at_least(80, "MB/s")),
+    "redaction.20": Budget("the same with 20", *at_least(20, "MB/s")),
 }

@@ -8,8 +8,8 @@ from bench.budgets import BUDGETS
 from bench.measure import RESULTS, Figure
 
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
-    "speed": ("request.", "ending.", "fleet.", "plans.", "reads.", "command."),
-    "cost": ("cold.", "memory.", "idle.", "logs."),
+    "speed": ("request.", "ending.", "fleet.", "plans.", "reads.", "api.", "command."),
+    "cost": ("cold.", "memory.", "idle.", "logs.", "redaction."),
 }
 
 

@@ -1,9 +1,11 @@
 """Fixtures of the border."""
 
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 
+from tests.api.served import Served, serving
 from tests.api.stub import Stub
 from tests.api.world import World
 
@@ -20,3 +22,10 @@ async def world() -> AsyncGenerator[World]:
     world = World()
     yield world
     await world.store.aclose()
+
+
+@pytest.fixture
+async def served(scratch: Path) -> AsyncGenerator[Served]:
+    world = Served(scratch / "api.sock")
+    async with serving(world):
+        yield world

@@ -1,13 +1,15 @@
 """Methods of our own over the memory store: the agent, triggers, plans, live status."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
 from runner_agent.api.backend import AutomationsState
-from runner_agent.model.ids import BootMark, ServiceId
+from runner_agent.executors.usage import Usage
+from runner_agent.model.ids import BootMark, Instant, RunId, ServiceId
 from runner_agent.model.records import Service
-from runner_agent.model.runs import ServiceRun
+from runner_agent.model.runs import Handle, Live, ServiceRun
 from tests.api.requests import WEB, a_task, create_service, create_task
 from tests.api.world import AGENT, ENVIRONMENT, World
 
@@ -112,6 +114,28 @@ async def test_a_plan_is_told_and_nothing_runs(world: World) -> None:
     assert (await world.refused("PlanTask", {}, of=AGENT))[0] == "invalid_argument"
     assert (await world.refused("PlanTask", {"reference": "x"}, of=AGENT))[0] == "not_found"
     assert (await world.call("ListTaskExecutions")).get("taskExecutions") is None
+
+
+async def test_live_status_measures_only_when_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And all runs in one go: of a service those of its three roles together."""
+    asked: list[list[str]] = []
+
+    def measure(handles: Iterable[Handle]) -> dict[RunId, Usage]:
+        asked.append([handle.run_id for handle in handles])
+        return dict.fromkeys(map(RunId, asked[-1]), Usage(0.5, 1024, 2, (80,)))
+
+    monkeypatch.setattr("runner_agent.api.live.measure", measure)
+    id_ = await create_service(world)
+    service = world.store.get(Service, ServiceId(id_))
+    assert service is not None
+    start, ready = (Live(RunId(name), Instant(0), Handle("machine", RunId(name))) for name in ("a", "b"))
+    run = ServiceRun(service.spec.session, BootMark("b"), service.spec.launch, start=start, ready=ready)
+    await world.put(replace(service, run=run))
+    (told,) = (await world.call("ListLiveStatus", of=AGENT))["services"]
+    assert (asked, told.get("usage")) == ([], None)
+    (told,) = (await world.call("ListLiveStatus", {"usage": True}, of=AGENT))["services"]
+    assert asked == [["a", "b"]]
+    assert told["usage"] == {"cpuSeconds": 1.0, "memoryBytes": "2048", "processes": 4, "ports": [80]}
 
 
 async def test_live_status_tells_since_when(world: World) -> None:

@@ -8,10 +8,8 @@ import json
 import os
 import socket
 import stat
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -23,79 +21,8 @@ from runner_agent.api.methods import bound_methods
 from runner_agent.api.server import Server
 from tests.api.bomb import gzip_bomb
 from tests.api.requests import create_service
-from tests.api.world import AGENT, TOKEN, World
-
-GET_AGENT = f"/{AGENT}/GetAgent"
-WATCH = "/gitpod.v1.EventService/WatchEvents"
-JSON = {"Content-Type": "application/json"}
-
-T = TypeVar("T")
-
-
-class Served(World):
-    """The API on a unix socket and on TCP."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self.unix = bind_unix(path)
-        self.tcp = bind_tcp("127.0.0.1", 0)
-        self.port: int = self.tcp.getsockname()[1]
-        self.server = Server(self.app, [self.unix, self.tcp], self.closing)
-
-        self._connections: list[http.client.HTTPConnection] = []
-
-    def connect_unix(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("localhost", timeout=5)
-        self._connections.append(connection)
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(5)
-        connection.sock.connect(str(self.path))
-        return connection
-
-    def connect_tcp(self) -> http.client.HTTPConnection:
-        self._connections.append(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5))
-        return self._connections[-1]
-
-    def hang_up(self) -> None:
-        """Of all clients."""
-        for connection in self._connections:
-            connection.close()
-
-
-@asynccontextmanager
-async def serving(world: Served, server: Server | None = None) -> AsyncGenerator[asyncio.Task[None]]:
-    """Until the block ends, or it was stopped before."""
-    running = server or world.server
-    task = asyncio.create_task(running.serve())
-    try:
-        yield task
-    finally:
-        world.hang_up()
-        running.stop()
-        async with asyncio.timeout(5):
-            await task
-        await world.store.aclose()
-
-
-@pytest.fixture
-async def served(scratch: Path) -> AsyncGenerator[Served]:
-    world = Served(scratch / "api.sock")
-    async with serving(world):
-        yield world
-
-
-async def off_loop(work: Callable[[], T]) -> T:
-    """Blocking clients, beside the server's loop."""
-    async with asyncio.timeout(20):
-        return await asyncio.to_thread(work)
-
-
-def post(connection: http.client.HTTPConnection, body: bytes = b"{}", **headers: str) -> tuple[int, Any]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request("POST", GET_AGENT, body, {**JSON, **named})
-    response = connection.getresponse()
-    return response.status, json.loads(response.read())
+from tests.api.served import GET_AGENT, JSON, WATCH, Served, off_loop, post, serving
+from tests.api.world import TOKEN
 
 
 async def test_the_peer_of_the_unix_socket_is_known(served: Served) -> None:

@@ -11,11 +11,14 @@ from uuid import UUID
 from runner_agent.api.app import Health, build_app
 from runner_agent.api.auth import Guard
 from runner_agent.api.backend import AgentInfo, AutomationsState, Backend
+from runner_agent.api.log_tokens import LogTokens
 from runner_agent.api.methods import bound_methods
 from runner_agent.api.rulebook import check
 from runner_agent.api.schema import message_type, service
 from runner_agent.api.wire_out import Outward
+from runner_agent.control.base import Control
 from runner_agent.control.commands import Commands
+from runner_agent.control.prebuild import PrebuildControl
 from runner_agent.core.timing import Timing
 from runner_agent.kit.virtual import VirtualClock
 from runner_agent.logs.files import LogFiles
@@ -60,20 +63,25 @@ class World:
         )
         self.default_files: list[str] = []
         self.log_files = LogFiles(logs)
+        self.log_tokens = LogTokens(TOKEN, self.clock.wall)
         self.backend = Backend(
             store=self.store,
             commands=self.commands,
+            prebuild=PrebuildControl(
+                Control(self.store, self.clock, counted_ids()), self.log_files, least=300.0
+            ),
             outward=Outward(ENVIRONMENT, LOG_ROOT),
             info=lambda: self.info,
             new_id=counted_ids(),
             set_automations_file=self._set_automations_file,
+            new_logs_token=self.log_tokens.issue,
             clock=self.clock,
             timing=Timing(),
             logs=self.log_files,
         )
         self.app = build_app(
             bound_methods(self.backend),
-            Guard(TOKEN, frozenset({0, 1000}), self.clock.now),
+            Guard(TOKEN, frozenset({0, 1000}), self.clock.now, log_tokens=self.log_tokens),
             Health(lambda: self.ready, lambda: b"# metrics\n"),
             self.closing,
             {},

@@ -23,6 +23,7 @@ ANSWER = 40.0
 
 AUTOMATION = "EnvironmentAutomationService"
 EVENT = "EventService"
+ENVIRONMENT = "EnvironmentService"
 
 METHODS: dict[str, str] = {
     f"{AUTOMATION}/CreateService": "environments.automations.services.create",
@@ -43,6 +44,8 @@ METHODS: dict[str, str] = {
     f"{AUTOMATION}/GetTaskExecution": "environments.automations.tasks.executions.retrieve",
     f"{AUTOMATION}/StopTaskExecution": "environments.automations.tasks.executions.stop",
     f"{EVENT}/WatchEvents": "events.watch",
+    f"{ENVIRONMENT}/GetEnvironment": "environments.retrieve",
+    f"{ENVIRONMENT}/CreateEnvironmentLogsToken": "environments.create_logs_token",
 }
 """Ours, and what the 0.x SDKs call it. The 1.x SDK keeps the names."""
 
@@ -233,6 +236,11 @@ class Sdk:
         """A log's lines, by a function that the 0.x SDKs have for running something."""
         with self._opened("commands", {"path": function, "body": body, "client": self._client()}) as stream:
             yield stream
+
+    def wait_until_running(self) -> None:
+        """For the environment, by the function that the 0.x SDKs have for it. Raises Refused."""
+        with self._opened("running", {"environment_id": self.environment_id, "client": self._client()}):
+            pass
 
     @contextmanager
     def _opened(self, what: str, request: Json) -> Generator[Stream]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -48,6 +49,21 @@ def test_a_long_log_comes_whole(sdk: Sdk) -> None:
     with running_command(sdk, "seq 1 6000") as log:
         numbers = [line for line in log.rest() if line.isdigit()]
     assert numbers == [str(number) for number in range(1, 6001)]
+
+
+def test_a_token_for_logs_opens_logs_and_nothing_else(sdk: Sdk) -> None:
+    """As the 0.x helpers use one; with it an SDK can call no method."""
+    asked = {"environmentId": sdk.environment_id}
+    weak = sdk.with_(token=sdk.call("CreateEnvironmentLogsToken", asked)["accessToken"])
+    assert weak.refused("GetEnvironment", asked).code == "unauthenticated"
+    assert weak.refused("CreateEnvironmentLogsToken", asked).code == "unauthenticated"
+    sent = {"metadata": {"reference": new("said"), "name": "Said"}, "spec": {"command": "echo said"}}
+    task = sdk.call("CreateTask", sent)["task"]["id"]
+    execution = sdk.call("StartTask", {"id": task})["taskExecution"]["id"]
+    await_execution(sdk, execution, "SUCCEEDED")
+    bearer = {"Authorization": f"Bearer {weak.token}"}
+    with urlopen(Request(execution_log(sdk, execution), headers=bearer), timeout=30) as answer:
+        assert b"said\n" in answer.read()
 
 
 def until(go: Path) -> str:

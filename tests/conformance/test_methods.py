@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -276,11 +277,23 @@ def test_reads_by_get(sdk: Sdk) -> None:
     assert sdk.refused("GetTask", {"id": "x"}, by_get=True).code == "invalid_argument"
 
 
+def test_the_environment_is_known_and_runs(sdk: Sdk) -> None:
+    """What the SDKs' helpers ask on their way to automations; rule 1.1 for any other environment."""
+    environment = sdk.call("GetEnvironment", {"environmentId": sdk.environment_id})["environment"]
+    assert environment["id"] == sdk.environment_id
+    assert environment["status"]["phase"] == "ENVIRONMENT_PHASE_RUNNING"
+    stranger = {"environmentId": str(uuid.uuid4())}
+    for method in ("GetEnvironment", "CreateEnvironmentLogsToken"):
+        assert sdk.refused(method, stranger).code == "not_found"
+    if not sdk.connect:
+        sdk.wait_until_running()
+
+
 def test_no_method_is_left_out() -> None:
     """What this folder asks for is all that is published."""
     folder = Path(__file__).parent
     asked = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "sdk.py")
     names = {name.partition("/")[2] for name in METHODS}
-    assert len(names) == 18
+    assert len(names) == 20
     assert {name for name in names if f'"{name}"' not in asked} <= {"WatchEvents"}
     assert "sdk.watch(" in asked

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +14,9 @@ from runner_agent.daemon.default_file import DefaultFile
 from runner_agent.kit.clock import SystemClock
 from runner_agent.model.errors import FailedPrecondition, InvalidArgument, RunnerError
 from runner_agent.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class World:
@@ -130,3 +135,44 @@ async def test_a_file_may_depend_on_what_is_there_already(world: World) -> None:
     path.write_text("tasks:\n  more: {name: more, command: x, dependsOn: [base]}\n")
     await world.file().make_default(path)
     assert world.tasks == {"base", "more"}
+
+
+def _absent(path: Path) -> None:
+    path.symlink_to("nowhere.yaml")
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _not_text(path: Path) -> None:
+    path.write_bytes(b"tasks:\n  t\xff: 1\n")
+
+
+def _deep(path: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+def _clash(path: Path) -> None:
+    path.write_text("services: {good: {name: G, commands: {start: x}}}")
+
+
+@pytest.mark.parametrize(
+    "broken", [_absent, Path.mkdir, _pipe, _not_text, _deep, _clash], ids=lambda broken: broken.__name__
+)
+async def test_whatever_stands_there_the_agent_goes_on(world: World, broken: Callable[[Path], None]) -> None:
+    """Rule 2.9, and what is mended is in force at the next start."""
+    path = world.write(".ona/automations.yaml", "good")
+    await world.file().apply()
+    path.unlink()
+    broken(path)
+    file = world.file()
+    await file.apply()
+    assert file.state.path == path
+    assert file.state.error
+    assert world.tasks == {"good"}
+    path.rmdir() if path.is_dir() else path.unlink()
+    world.write(".ona/automations.yaml", "good", "mended")
+    again = world.file()
+    await again.apply()
+    assert (again.state.error, world.tasks) == ("", {"good", "mended"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.e2e.stage import Stage, automations, phase_of, service_yaml, step_of, task_yaml
 from tests.support.processes import wait_until
 
@@ -124,3 +126,75 @@ def test_waiting_fails_with_what_it_started(shared: Stage) -> None:
     assert late.returncode == 3
     assert shared.cli("trigger", "manual").returncode == 2
     assert shared.cli("trigger", "onFullMoon").returncode == 2
+
+
+BUILDING = automations(
+    services=(
+        service_yaml("k-db", "echo k-db >> k-order; exec sleep 600", ready="sleep 0.1", more=PREBUILD),
+    ),
+    tasks=(
+        task_yaml("k-install", "echo k-install >> k-order; touch k-begun; sleep 0.3"),
+        *(
+            task_yaml(
+                f"k-{name}",
+                f"echo k-{name} >> k-order",
+                more=f"dependsOn: [k-install, k-db]\n{PREBUILD}",
+            )
+            for name in ("build", "lint", "test")
+        ),
+    ),
+)
+
+
+def fired_once_and_whole(stage: Stage) -> None:
+    """Whoever asks again with the key joins; everything ran, and ran once."""
+    answer = stage.cli("trigger", "prebuild", "--once", "k", "--wait=30", "--json")
+    assert answer.returncode == 0, answer
+    told = json.loads(answer.stdout)["firing"]
+    assert len(told["executions"]) == 3
+    assert sorted((stage.workspace / "k-order").read_text().split()) == [
+        "k-build",
+        "k-db",
+        "k-install",
+        "k-lint",
+        "k-test",
+    ]
+    assert [one.get("id") for one in stage.agent.firings()] == [told["id"]]
+
+
+def test_an_agent_killed_between_a_firing_and_its_runs_runs_each_once(stage: Stage) -> None:
+    """Rule 6.2: the firing and all it starts are one write, so there is no half of it."""
+    stage.daemon.environment["RUNNER_AGENT_POST_MACHINE_START"] = "false"
+    stage.start(file=BUILDING)
+    stage.agent.fire("prebuild", "k")
+    stage.daemon.sigkill()
+    stage.start()
+    fired_once_and_whole(stage)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("begun", ["never mind", "k-begun", "k-order"])
+def test_killed_while_it_is_asked_or_while_the_shared_run_runs(stage: Stage, begun: str) -> None:
+    """Rules 6.2 and 6.4: a caller that got no answer asks again with its key, and starts nothing twice."""
+    stage.daemon.environment["RUNNER_AGENT_POST_MACHINE_START"] = "false"
+    stage.start(file=BUILDING)
+    asking = stage.spawn("trigger", "prebuild", "--once", "k")
+    for _ in range(3):
+        if begun in ("k-begun", "k-order"):
+            wait_until((stage.workspace / begun).exists, 40, "it runs")
+        stage.daemon.sigkill()
+        stage.start()
+    asking.communicate(timeout=30)
+    fired_once_and_whole(stage)
+
+
+def test_joining_a_firing_that_failed_fails_too(shared: Stage) -> None:
+    """Rule 6.4, interface: with `--wait` a repeated one ends as the first, without running anything."""
+    event = "triggeredBy: [postEnvironmentStart]"
+    shared.apply(automations(tasks=(task_yaml("j-fails", "echo j >> j-ran; exit 2", more=event),)))
+    for _ in range(2):
+        joined = shared.cli("trigger", "postEnvironmentStart", "--once", "j", "--wait=20")
+        assert joined.returncode == 1, joined
+    assert (shared.workspace / "j-ran").read_text() == "j\n"
+    shared.agent.delete_task(shared.id_of("j-fails"))

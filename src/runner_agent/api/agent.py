@@ -1,4 +1,4 @@
-"""Handlers of what is ours: the agent itself, triggers, plans, and what goes on in services."""
+"""Handlers of what is ours: the agent itself, triggers and plans."""
 
 from base64 import urlsafe_b64encode
 
@@ -7,7 +7,7 @@ from runner_agent.api.rpc import Call
 from runner_agent.api.wire_in import Request, object_id, page
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.control.base import find_task
-from runner_agent.control.queries import DefinitionFilter, list_services, preview_plan
+from runner_agent.control.queries import preview_plan
 from runner_agent.model.ids import PlanStepId
 from runner_agent.model.phases import Trigger
 from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
@@ -86,23 +86,6 @@ async def plan_task(backend: Backend, request: Request, _: Call) -> Tree:
     labels: dict[PlanStepId, str] = {step.id: step.label for step in plan.steps()}
     groups = [{"steps": [_plan_step(step, labels) for step in group.steps]} for group in plan.groups]
     return {"groups": groups}
-
-
-async def list_live_status(backend: Backend, request: Request, _: Call) -> Tree:
-    """Of all services, oldest first."""
-    found = list_services(backend.store, DefinitionFilter(), page(request))
-    return {
-        "pagination": {"next_token": found.next_token},
-        "services": [
-            {
-                "service_id": service.id,
-                "reference": service.metadata.reference,
-                "phase_since": timestamp(service.phase_since),
-                "ready_attempts": 0 if service.run is None else service.run.attempts,
-            }
-            for service in found.items
-        ],
-    }
 
 
 def _position(firing: Firing) -> Position:

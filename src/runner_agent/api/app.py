@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, cast
 
 from runner_agent.api.asgi import App, Receive, Scope, Send, head_of, headers_of, hearing_out, send_answer
-from runner_agent.api.auth import Guard, Peer
+from runner_agent.api.auth import Guard, Peer, Reaches
 from runner_agent.api.connect import Answer, Head, refusal, sized
 from runner_agent.api.negotiate import wrong_verb
 from runner_agent.api.rpc import Count, Method, Rpc, tell, uncounted
@@ -14,6 +14,9 @@ from runner_agent.api.rulebook import check
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """No credentials asked, nothing told."""
+
+LOGS = "/logs/"
+"""Where logs are; see `logs`."""
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -58,13 +61,18 @@ def _guarded(app: App, guard: Guard) -> App:
             if peer is None:
                 guard.check_site(headers)
             if scope["path"] not in OPEN_PATHS:
-                scope["state"]["caller"] = guard.admit(peer, headers)
+                scope["state"]["caller"] = guard.admit(peer, headers, _reached(scope))
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             await send_answer(send, refusal(tell(error)))
             return
         await app(scope, receive, send)
 
     return gate
+
+
+def _reached(scope: Scope) -> Reaches:
+    logs = scope["method"] == "GET" and cast(str, scope["path"]).startswith(LOGS)
+    return Reaches.LOGS if logs else Reaches.ANYTHING
 
 
 def _plain_paths(health: Health) -> dict[str, App]:

@@ -3,9 +3,11 @@
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from enum import Enum
+from typing import NamedTuple, assert_never
 
 from runner_agent.api.errors import Code, RpcError
+from runner_agent.api.log_tokens import LogTokens, Verdict
 
 BURST = 10
 """Wrong tokens answered and logged one by one; after that they are brushed off, one more a second."""
@@ -45,6 +47,13 @@ class TokenCaller(NamedTuple):
 Caller = LocalCaller | TokenCaller
 
 
+class Reaches(Enum):
+    """What a request is after: tokens for logs open logs only."""
+
+    LOGS = "logs"
+    ANYTHING = "anything"
+
+
 class Guard:
     """Admits callers. A right token always passes: a flood of wrong ones must not lock its owner out."""
 
@@ -54,8 +63,12 @@ class Guard:
         uids: frozenset[int],
         now: Callable[[], float],
         hosts: frozenset[str] = frozenset({"localhost"}),
+        log_tokens: LogTokens | None = None,
     ) -> None:
-        """`now`: monotonic seconds. `hosts`: names a Host header may carry, besides plain IP addresses."""
+        """`now`: monotonic seconds. `hosts`: names a Host header may carry, besides plain IP addresses.
+        `log_tokens` knows the tokens that open logs only; None: there are none.
+        """
+        self._log_tokens = log_tokens
         self._token = token.encode()
         self._uids = uids
         self._hosts = hosts
@@ -63,13 +76,15 @@ class Guard:
         self._left = float(BURST)
         self._left_at = now()
 
-    def admit(self, peer: Peer | None, headers: Mapping[str, str]) -> Caller:
+    def admit(
+        self, peer: Peer | None, headers: Mapping[str, str], reaches: Reaches = Reaches.ANYTHING
+    ) -> Caller:
         """Who it is; no peer means TCP. Raises RpcError permission_denied or unauthenticated.
 
         Wrong tokens that come too fast are resource_exhausted.
         """
         if peer is None:
-            self._check_token(headers.get("authorization", ""))
+            self._check_token(headers.get("authorization", ""), reaches)
             return TokenCaller()
         if peer.uid not in self._uids:
             accepted = ", ".join(str(uid) for uid in sorted(self._uids))
@@ -99,10 +114,23 @@ class Guard:
                 Code.PERMISSION_DENIED, f"requests of the page {origin[:80]!r} are not accepted here"
             )
 
-    def _check_token(self, authorization: str) -> None:
+    def _check_token(self, authorization: str, reaches: Reaches) -> None:
         scheme, _, given = authorization.partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token):
+        given = given.strip()
+        if scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), self._token):
             return
+        verdict = Verdict.NONE if self._log_tokens is None else self._log_tokens.judge(given)
+        if verdict is Verdict.GOOD and reaches is Reaches.LOGS:
+            return
+        self._count_failure()
+        raise RpcError(
+            Code.UNAUTHENTICATED,
+            _why_not(verdict, authorization),
+            headers=(("www-authenticate", "Bearer"),),
+        )
+
+    def _count_failure(self) -> None:
+        """Raises RpcError resource_exhausted where they come too fast."""
         now = self._now()
         self._left = min(float(BURST), self._left + now - self._left_at)
         self._left_at = now
@@ -113,12 +141,20 @@ class Guard:
                 headers=(("retry-after", "1"),),
             )
         self._left -= 1
-        what = "the bearer token is wrong" if authorization else "a bearer token is missing"
-        raise RpcError(
-            Code.UNAUTHENTICATED,
-            f"{what}: send `Authorization: Bearer` with the text of the file `token` in the state directory",
-            headers=(("www-authenticate", "Bearer"),),
-        )
+
+
+def _why_not(verdict: Verdict, authorization: str) -> str:
+    match verdict:
+        case Verdict.GOOD:
+            return "this bearer token opens logs only, by GET: send the agent's own token"
+        case Verdict.EXPIRED:
+            return "the token for logs has expired: ask CreateEnvironmentLogsToken for another"
+        case Verdict.NONE:
+            what = "the bearer token is wrong" if authorization else "a bearer token is missing"
+            where = "the text of the file `token` in the state directory"
+            return f"{what}: send `Authorization: Bearer` with {where}"
+        case _:
+            assert_never(verdict)
 
 
 def _is_address(name: str) -> bool:

@@ -9,6 +9,7 @@ from runner_agent.api.wire_out import Outward
 from runner_agent.control import base
 from runner_agent.control.base import NewId
 from runner_agent.control.commands import Commands
+from runner_agent.control.prebuild import PrebuildControl
 from runner_agent.core.timing import Timing
 from runner_agent.kit.clock import Clock
 from runner_agent.logs.files import LogFiles
@@ -44,15 +45,18 @@ class Backend(NamedTuple):
     """The store for questions, the commands for wishes, and how to say both to the outside.
 
     `set_automations_file` makes a path the file the agent applies by itself, and raises RunnerError.
+    `new_logs_token` gives a token that reads logs only.
     `clock`, `timing` and `logs` are what explanations need to know besides the records.
     """
 
     store: Store
     commands: Commands
+    prebuild: PrebuildControl
     outward: Outward
     info: Callable[[], AgentInfo]
     new_id: NewId
     set_automations_file: Callable[[str], Awaitable[None]]
+    new_logs_token: Callable[[], str]
     clock: Clock
     timing: Timing
     logs: LogFiles

@@ -61,11 +61,14 @@ def bind_tcp(host: str, port: int) -> socket.socket:
 
 
 def _notice_dead_peers(listener: socket.socket) -> None:
-    """Accepted connections inherit this: a watcher whose machine vanished is dropped after two minutes."""
+    """Accepted connections inherit this: a watcher whose machine vanished is dropped after two minutes, be it
+    silent or has it bytes outstanding, which the kernel would else repeat for a quarter of an hour.
+    """
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000)
 
 
 def _advice(error: OSError) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import anyio
 
+from runner_agent.api.app import LOGS
 from runner_agent.api.asgi import (
     App,
     Receive,
@@ -38,7 +39,8 @@ from runner_agent.store.base import Store
 
 log = logging.getLogger(__name__)
 
-PREFIX = "/logs/"
+PATIENCE = 3600.0
+"""Seconds a follower may rest: people read logs in a pager. It holds up nobody, and no more than a buffer."""
 
 _ROLES = {role.value: role for role in (RunRole.START, RunRole.READY, RunRole.STOP)}
 _BOOLEANS = {"": True, "true": True, "1": True, "false": False, "0": False}
@@ -66,7 +68,7 @@ class Piece(NamedTuple):
 
 def log_routes(store: Store, logbook: Logbook, closing: asyncio.Event) -> dict[str, App]:
     """By prefix, as `build_app` takes them."""
-    return {PREFIX: LogApp(Subjects(store, logbook), closing)}
+    return {LOGS: LogApp(Subjects(store, logbook), closing)}
 
 
 class LogApp:
@@ -89,12 +91,13 @@ class LogApp:
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             await send_answer(send, refusal(tell(error)))
             return
+        scope["state"]["patience"] = PATIENCE
         async with aclosing(piece.chunks):
             if not await self._send(piece, receive, send):
                 await cut(scope, receive)
 
     def _subject(self, path: str, query: Query) -> Subject:
-        kind, _, id_ = path.removeprefix(PREFIX).partition("/")
+        kind, _, id_ = path.removeprefix(LOGS).partition("/")
         id_ = id_.lower()
         match kind:
             case "services":

@@ -10,7 +10,18 @@ from typing import NamedTuple, assert_never
 
 from google.protobuf.message import Message
 
-from runner_agent.api import agent, explain, schema, services, tasks, timeline, watch
+from runner_agent.api import (
+    agent,
+    environment,
+    explain,
+    live,
+    prebuild,
+    schema,
+    services,
+    tasks,
+    timeline,
+    watch,
+)
 from runner_agent.api.backend import Backend
 from runner_agent.api.rpc import Call, Method, StreamMethod, UnaryMethod
 from runner_agent.api.wire_in import Request
@@ -48,6 +59,7 @@ Row = Read | Write | Watch
 
 _AUTOMATION = "gitpod.v1.EnvironmentAutomationService"
 _EVENT = "gitpod.v1.EventService"
+_ENVIRONMENT = "gitpod.v1.EnvironmentService"
 _AGENT = "runner_agent.v1.RunnerAgentService"
 
 METHODS: tuple[Row, ...] = (
@@ -69,12 +81,17 @@ METHODS: tuple[Row, ...] = (
     Read(_AUTOMATION, "GetTaskExecution", tasks.get_task_execution),
     Write(_AUTOMATION, "StopTaskExecution", tasks.stop_task_execution),
     Watch(_EVENT, "WatchEvents", watch.watch_events),
+    Read(_ENVIRONMENT, "GetEnvironment", environment.get_environment),
+    Write(_ENVIRONMENT, "CreateEnvironmentLogsToken", environment.create_logs_token),
     Read(_AGENT, "GetAgent", agent.get_agent),
     Write(_AGENT, "SetAutomationsFile", agent.set_automations_file),
     Write(_AGENT, "FireTrigger", agent.fire_trigger),
     Read(_AGENT, "ListFirings", agent.list_firings),
+    Write(_AGENT, "StartPrebuild", prebuild.start_prebuild),
+    Read(_AGENT, "GetPrebuild", prebuild.get_prebuild),
+    Write(_AGENT, "CancelPrebuild", prebuild.cancel_prebuild),
     Read(_AGENT, "PlanTask", agent.plan_task),
-    Read(_AGENT, "ListLiveStatus", agent.list_live_status),
+    Read(_AGENT, "ListLiveStatus", live.list_live_status),
     Read(_AGENT, "ExplainAutomation", explain.explain_automation),
     Read(_AGENT, "ListTimeline", timeline.list_timeline),
 )

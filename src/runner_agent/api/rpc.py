@@ -34,6 +34,9 @@ from runner_agent.api.negotiate import check_length, negotiate_stream, negotiate
 
 log = logging.getLogger(__name__)
 
+_STOPPING = RpcError(Code.UNAVAILABLE, "the agent is stopping: ask again when it is back")
+_STALLED = RpcError(Code.RESOURCE_EXHAUSTED, "cut off, since events were not read: ask again, and read on")
+
 PREFIX = "/api"
 """Clients whose base address carries a path put this one before every method."""
 
@@ -104,7 +107,7 @@ class Rpc:
                 case UnaryMethod():
                     self._count(name, await self._unary(method, head_of(scope), caller, receive, send))
                 case StreamMethod():
-                    self._count(name, await self._stream(method, head_of(scope), caller, receive, send))
+                    self._count(name, await self._stream(method, scope, caller, receive, send))
                 case None:
                     await send_answer(send, refusal(_unknown(path)))
                 case _:
@@ -132,8 +135,9 @@ class Rpc:
         return code
 
     async def _stream(
-        self, method: StreamMethod, head: Head, caller: Caller, receive: Receive, send: Send
+        self, method: StreamMethod, scope: Scope, caller: Caller, receive: Receive, send: Send
     ) -> str:
+        head = head_of(scope)
         try:
             check_length(head)
             how = negotiate_stream(head)
@@ -152,13 +156,14 @@ class Rpc:
             await send_answer(send, how.refusal(told))
             return told.code.value
         async with aclosing(events):
-            return await self._send_stream(events, how, receive, send)
+            return await self._send_stream(events, how, scope, receive, send)
 
     async def _send_stream(
-        self, events: AsyncGenerator[Message], how: Stream, receive: Receive, send: Send
+        self, events: AsyncGenerator[Message], how: Stream, scope: Scope, receive: Receive, send: Send
     ) -> str:
-        """Until there are no more, the deadline passes, the agent stops, or the client is gone."""
+        """Until there are no more, the deadline passes, the agent stops, or the client is gone or asleep."""
         sending = anyio.CancelScope()
+        scope["state"]["stalled"] = sending.cancel
         error: RpcError | None = RpcError(Code.CANCELED, "the client is gone")
         async with anyio.create_task_group() as group:
             group.start_soon(cancel_when, partial(wait_client_gone, receive), group.cancel_scope)
@@ -167,7 +172,7 @@ class Rpc:
             with sending:
                 error = await _send_events(events, how, send)
             if sending.cancelled_caught:
-                error = RpcError(Code.UNAVAILABLE, "the agent is stopping: ask again when it is back")
+                error = _STOPPING if self._closing.is_set() else _STALLED
             await send_last(send, how.end(error))
             group.cancel_scope.cancel()
         return OK if error is None else error.code.value
@@ -202,6 +207,8 @@ def tell(error: Exception) -> RpcError:
     """What the client hears. A defect's own words go to the log only."""
     told = rpc_error(error)
     if told is not None:
+        # Kept, they would keep in a circle the frames they came through, and the bodies those hold.
+        told.__context__ = told.__cause__ = told.__traceback__ = None
         return told
     log.error("a call failed unexpectedly", exc_info=error)
     return RpcError(Code.INTERNAL, "the agent failed at this unexpectedly: its log says more")

@@ -20,8 +20,15 @@ for _file in descriptor_pb2.FileDescriptorSet.FromString(COMPILED.read_bytes()).
 
 @cache
 def message_type(name: str) -> type[Message]:
-    """By its full name. KeyError if there is none."""
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(name))
+    """By its full name. KeyError if there is none.
+
+    The types of its fields are kept along: what nobody keeps would be made anew for every message.
+    """
+    descriptor = _POOL.FindMessageTypeByName(name)
+    for field in descriptor.fields:
+        if field.message_type is not None:
+            message_type(field.message_type.full_name)
+    return message_factory.GetMessageClass(descriptor)
 
 
 def service(name: str) -> ServiceDescriptor:

@@ -1,54 +1,24 @@
-"""Uvicorn as we need it: sockets of our own, no signals, no polling, peers known by uid, a bounded end."""
+"""Uvicorn as we need it: sockets of our own, no signals, no polling, a bounded end."""
 
 import asyncio
 import socket
-import struct
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-import h11
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.config import Config
+from uvicorn.server import Server as UvicornServer
 
 from runner_agent.api.asgi import App
-from runner_agent.api.auth import Peer
-from runner_agent.api.connect import invalid, refusal
+from runner_agent.api.connections import KEEP_ALIVE, Connection
 
 GRACE = 2
 """Seconds that answers under way get when the server stops. Streams end themselves, at once."""
-KEEP_ALIVE = 60
-"""Seconds an idle connection is kept. Longer than any client keeps one, so that the client closes first."""
-
-_UCRED = struct.Struct("3i")
 
 
-class _Protocol(H11Protocol):
-    """Tells the application whose unix socket it is, and lets it break the connection off."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "abort": transport.abort}
-        connection = transport.get_extra_info("socket")
-        if connection.family == socket.AF_UNIX:
-            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-            self.app_state["peer"] = Peer(*_UCRED.unpack(credentials))
-
-    def send_400_response(self, msg: str) -> None:
-        """Even to what is not HTTP we answer in JSON."""
-        answer = refusal(invalid(msg))
-        headers = [(name.encode(), value.encode()) for name, value in answer.headers]
-        head = h11.Response(
-            status_code=400, headers=[*headers, (b"connection", b"close")], reason=b"Bad Request"
-        )
-        for event in (head, h11.Data(data=answer.body), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-
-
-class _Uvicorn(uvicorn.Server):
+class _Uvicorn(UvicornServer):
     """Uvicorn less its signal handlers and its ten looks a second at whether to go on."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.leave = asyncio.Event()
 
@@ -75,9 +45,9 @@ class Server:
 
     def __init__(self, app: App, sockets: Sequence[socket.socket], closing: asyncio.Event) -> None:
         """`closing` is set first of all when the server stops: streams watch it and end."""
-        config = uvicorn.Config(
+        config = Config(
             app,
-            http=_Protocol,
+            http=Connection,
             ws="none",
             loop="none",
             interface="asgi3",

@@ -8,8 +8,8 @@ from google.protobuf.message import Message
 from runner_agent.api.rpc import Call, Method, StreamMethod
 from runner_agent.model.errors import Unavailable
 
-ALWAYS_TAKEN = frozenset({"StopService", "StopTaskExecution", "UpdateService"})
-"""What a stop command may ask for, and what an agent that goes down does anyhow."""
+ALWAYS_TAKEN = frozenset({"StopService", "StopTaskExecution", "UpdateService", "CreateEnvironmentLogsToken"})
+"""What a stop command may ask for, what an agent that goes down does anyhow, and what changes nothing."""
 
 
 class Wishes:

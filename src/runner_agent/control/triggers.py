@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from runner_agent.control.base import Caller, Control, NewId, derived_ids
 from runner_agent.control.executions import Begun, Circumstances, begin, definitions
+from runner_agent.control.prebuild_record import refuse_during_prebuild
 from runner_agent.core import wishes
 from runner_agent.model.errors import InvalidArgument, Violation
 from runner_agent.model.ids import BootMark, ExecutionId, FiringId, Reference, SessionId
@@ -63,13 +64,20 @@ class TriggerControl(Control):
     __slots__ = ()
 
     async def fire(
-        self, event: Trigger, caller: Caller, *, once_key: str = "", dry_run: bool = False
+        self,
+        event: Trigger,
+        caller: Caller,
+        *,
+        once_key: str = "",
+        dry_run: bool = False,
+        by_prebuild: bool = False,
     ) -> Fired:
         """Start what lists `event` (rules 6.1, 6.2). With `once_key` the same event and key fires once per
         boot (rule 6.4); postMachineStart does so without (rule 6.3). What one task lacks does not keep the
         others from starting.
 
-        `dry_run` tells what would be started. Raises InvalidArgument for `manual`.
+        `dry_run` tells what would be started. Raises InvalidArgument for `manual`, and FailedPrecondition
+        while a prebuild is under way that is not the caller, `by_prebuild` (rule 6.5).
         """
         if event is Trigger.MANUAL:
             raise InvalidArgument(
@@ -83,6 +91,8 @@ class TriggerControl(Control):
         def change(tx: Transaction) -> Fired:
             if (earlier := _earlier(tx, firing)) is not None:
                 return _told_again(tx, earlier)
+            if not by_prebuild:
+                refuse_during_prebuild(self.store, boot, event.value)
             return _draw_up(tx, firing, caller, new_id).put(tx)
 
         if not dry_run:

@@ -4,6 +4,18 @@
 from runner_agent.core import validate as v
 
 RULES: v.Table = {
+    "gitpod.v1.GetEnvironmentRequest": v.Message(
+        fields=(v.Field("environment_id", rules=(v.or_empty(v.uuid()),), required=True),)
+    ),
+    "gitpod.v1.GetEnvironmentResponse": v.Message(
+        fields=(v.Field("environment", required=True, presence=True),)
+    ),
+    "gitpod.v1.CreateEnvironmentLogsTokenRequest": v.Message(
+        fields=(v.Field("environment_id", rules=(v.or_empty(v.uuid()),)),)
+    ),
+    "gitpod.v1.CreateEnvironmentLogsTokenResponse": v.Message(
+        fields=(v.Field("access_token", required=True),)
+    ),
     "gitpod.v1.Subject": v.Message(
         fields=(
             v.Field("id", rules=(v.or_empty(v.uuid()),)),
@@ -334,7 +346,65 @@ RULES: v.Table = {
     ),
     "gitpod.v1.WatchEventsRequest.ResourceTypeFilter": v.Message(
         fields=(
-            v.Field("resource_type", rules=(v.not_in(0), v.defined(0, 1, 4, 5, 6))),
+            v.Field(
+                "resource_type",
+                rules=(
+                    v.not_in(0),
+                    v.defined(
+                        0,
+                        1,
+                        2,
+                        3,
+                        4,
+                        5,
+                        6,
+                        7,
+                        8,
+                        9,
+                        10,
+                        11,
+                        12,
+                        13,
+                        14,
+                        15,
+                        16,
+                        17,
+                        18,
+                        19,
+                        20,
+                        21,
+                        22,
+                        23,
+                        24,
+                        25,
+                        26,
+                        27,
+                        28,
+                        29,
+                        30,
+                        31,
+                        32,
+                        33,
+                        34,
+                        35,
+                        36,
+                        37,
+                        38,
+                        39,
+                        40,
+                        41,
+                        42,
+                        43,
+                        44,
+                        45,
+                        46,
+                        47,
+                        48,
+                        49,
+                        50,
+                    ),
+                ),
+            ),
             v.Field("resource_ids", rules=(v.max_items(25),), items=(v.uuid(),), shape=v.Shape.LIST),
             v.Field("creator_ids", rules=(v.max_items(25),), items=(v.uuid(),), shape=v.Shape.LIST),
         )
@@ -386,6 +456,20 @@ RULES: v.Table = {
     "runner_agent.v1.ListFiringsResponse": v.Message(
         fields=(v.Field("firings", of="runner_agent.v1.Firing", shape=v.Shape.LIST),)
     ),
+    "runner_agent.v1.StartPrebuildResponse": v.Message(
+        fields=(v.Field("prebuild", of="runner_agent.v1.Prebuild", required=True, presence=True),)
+    ),
+    "runner_agent.v1.GetPrebuildRequest": v.Message(fields=(v.Field("id", rules=(v.or_empty(v.uuid()),)),)),
+    "runner_agent.v1.GetPrebuildResponse": v.Message(
+        fields=(v.Field("prebuild", of="runner_agent.v1.Prebuild", required=True, presence=True),)
+    ),
+    "runner_agent.v1.CancelPrebuildRequest": v.Message(
+        fields=(v.Field("id", rules=(v.or_empty(v.uuid()),)),)
+    ),
+    "runner_agent.v1.CancelPrebuildResponse": v.Message(
+        fields=(v.Field("prebuild", of="runner_agent.v1.Prebuild", required=True, presence=True),)
+    ),
+    "runner_agent.v1.Prebuild": v.Message(fields=(v.Field("id", rules=(v.uuid(),)),)),
     "runner_agent.v1.PlanTaskRequest": v.Message(
         fields=(
             v.Field("id", rules=(v.uuid(),), presence=True),

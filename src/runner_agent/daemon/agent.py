@@ -11,6 +11,7 @@ from runner_agent.daemon.files import remove_agent_file, write_agent_file
 from runner_agent.daemon.frontdoor import FrontDoor
 from runner_agent.daemon.housekeeping import Housekeeping
 from runner_agent.daemon.parts import Parts
+from runner_agent.daemon.prebuild import Conductor
 from runner_agent.executors.machine import MachineExecutor
 from runner_agent.model.errors import RunnerError
 from runner_agent.model.phases import Trigger
@@ -29,9 +30,10 @@ class Agent:
         machine: MachineExecutor,
         door: FrontDoor,
         housekeeping: Housekeeping,
+        conductor: Conductor,
     ) -> None:
         self._parts, self._reconciler, self._machine = parts, reconciler, machine
-        self._door, self._housekeeping = door, housekeeping
+        self._door, self._housekeeping, self._conductor = door, housekeeping, conductor
 
     async def work(self) -> None:
         """Until cancelled, which leaves every run alone (rule 7.2)."""
@@ -39,6 +41,7 @@ class Agent:
             tasks.create_task(self._reconciler.run(), name="reconciler")
             tasks.create_task(self._door.serve(), name="api")
             tasks.create_task(self._housekeeping.run(), name="housekeeping")
+            tasks.create_task(self._conductor.run(), name="prebuild")
 
     async def become_ready(self) -> None:
         """Recover, put the file in force, fire what is to be fired, and tell clients where we are (rules 2.9,
@@ -46,9 +49,7 @@ class Agent:
         """
         await self._reconciler.recovered()
         await self._parts.default_file.apply()
-        if self._parts.settings.post_machine_start:
-            await self._fire(Trigger.POST_MACHINE_START)
-        for event in self._parts.settings.fire:
+        for event in self._own_events():
             await self._fire(event)
         self._door.open()
         environment = self._parts.identity.environment_id
@@ -64,9 +65,13 @@ class Agent:
         once.
         """
         self._door.close_to_wishes()
+        sealed = self._conductor.sealed
+        await self._conductor.give_up()
         await self._reconciler.bring_down(now=now)
         await self._machine.stop_launcher()
         remove_agent_file(self._parts.settings.state_dir)
+        if sealed:  # rule 6.5: a copy of this state holds no trace of who ran here
+            self._parts.listening.remove_sockets()
 
     async def pulse(self) -> None:
         """Return once the loop has taken something up that was put before it now, and the store has answered:
@@ -91,6 +96,13 @@ class Agent:
             "addresses": " ".join(self._parts.listening.addresses),
             "state": str(self._parts.settings.state_dir),
         }
+
+    def _own_events(self) -> tuple[Trigger, ...]:
+        """What it fires by itself: nothing in a prebuild (rule 6.5)."""
+        settings = self._parts.settings
+        if not self._parts.prebuild.fires_by_itself():
+            return ()
+        return (Trigger.POST_MACHINE_START, *settings.fire) if settings.post_machine_start else settings.fire
 
     async def _fire(self, event: Trigger) -> None:
         try:

@@ -77,6 +77,8 @@ class DefaultFile:
     async def _put_in_force(self, path: Path) -> None:
         from runner_agent.control.automations import read_file
 
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+            raise InvalidArgument(Violation("path", f"{path} is no file; name one"))
         services, tasks = self._store.services(), self._store.tasks()
         known = {one.metadata.reference for one in services} | {one.metadata.reference for one in tasks}
         result = await self._commands.file.apply(

@@ -11,6 +11,7 @@ from runner_agent import __version__
 from runner_agent.api.app import Health, build_app
 from runner_agent.api.auth import Guard
 from runner_agent.api.backend import AgentInfo, AutomationsState, Backend
+from runner_agent.api.log_tokens import LogTokens
 from runner_agent.api.logs import log_routes
 from runner_agent.api.methods import bound_methods
 from runner_agent.api.server import Server
@@ -28,18 +29,22 @@ class FrontDoor:
         self._ready = False
         self._wishes = Wishes()
         outward = Outward(parts.identity.environment_id, parts.listening.log_root)
+        log_tokens = LogTokens(parts.identity.token, parts.clock.wall)
         backend = Backend(
             store=parts.store,
             commands=parts.commands,
+            prebuild=parts.prebuild,
             outward=outward,
             info=self._info,
             new_id=parts.new_id,
             set_automations_file=self._set_automations_file,
+            new_logs_token=log_tokens.issue,
             clock=parts.clock,
             timing=parts.timing,
             logs=parts.logs,
         )
-        guard = Guard(parts.identity.token, frozenset({0, os.getuid(), parts.user.uid}), parts.clock.now)
+        uids = frozenset({0, os.getuid(), parts.user.uid})
+        guard = Guard(parts.identity.token, uids, parts.clock.now, log_tokens=log_tokens)
         closing = asyncio.Event()
         logs = log_routes(parts.store, parts.logbook, closing)
         health = Health(lambda: self._ready, parts.metrics.text)

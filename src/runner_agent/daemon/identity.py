@@ -73,6 +73,15 @@ async def establish(
     return identity
 
 
+async def forget(store: Store, token_file: Path) -> None:
+    """The next agent that starts here is somebody else: for a state that is copied into images. This one
+    stays who it is. Raises RunnerError, OSError.
+    """
+    token_file.unlink(missing_ok=True)
+    await store.set_meta("environment_id", "")
+    await store.set_meta("machine", "{}")
+
+
 def _token(path: Path, *, renewed: bool) -> str:
     present = "" if renewed else _text(path)
     if present:

@@ -26,6 +26,12 @@ class Listening:
     log_root: str
     unix_path: str
 
+    def remove_sockets(self) -> None:
+        """Remove the files of unix sockets. Who is connected stays so."""
+        for address in self.addresses:
+            if address.startswith("unix:"):
+                Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+
     def close(self) -> None:
         """Close them. Socket files stay until the next agent binds: another process may hold the same
         socket.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from runner_agent.control.base import NewId
 from runner_agent.control.commands import Commands
+from runner_agent.control.prebuild import PrebuildControl
 from runner_agent.core.timing import Timing
 from runner_agent.daemon.default_file import DefaultFile
 from runner_agent.daemon.identity import Identity
@@ -30,6 +31,7 @@ class Parts:
     new_id: NewId
     store: Store
     commands: Commands
+    prebuild: PrebuildControl
     default_file: DefaultFile
     logs: LogFiles
     logbook: Logbook

@@ -16,7 +16,8 @@ import structlog
 
 from runner_agent.daemon import lean
 from runner_agent.daemon.agent import Agent
-from runner_agent.daemon.inherited import hand_over
+from runner_agent.daemon.descriptors import Trouble
+from runner_agent.daemon.inherited import Inherited, hand_over
 from runner_agent.daemon.journal import configure_log
 from runner_agent.daemon.notify import Notifier
 from runner_agent.daemon.settings import ServeOptions, Settings, load
@@ -55,9 +56,10 @@ def serve(options: ServeOptions) -> int:
 
 async def _serve(settings: Settings) -> Outcome:
     notifier = Notifier(os.environ)
+    asyncio.get_running_loop().set_exception_handler(Trouble())
     async with AsyncExitStack() as stack:
         signals = Signals()
-        agent = await open_agent(settings, stack)
+        agent = await open_agent(settings, stack, Inherited(os.environ))
         told = asyncio.create_task(_until_told(agent, signals, notifier), name="signals")
         others = [
             asyncio.create_task(agent.work(), name="agent"),

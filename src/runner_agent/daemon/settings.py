@@ -12,6 +12,7 @@ from typing import Any, cast
 from runner_agent.client.addresses import SYSTEM_SOCKET, Address, TcpAddress, UnixAddress, default_state_dir
 from runner_agent.control.durations import ACCEPTED, parse_duration
 from runner_agent.core.timing import NANOSECONDS
+from runner_agent.daemon.settings_secrets import credentials_directory, parsed_environment, parsed_stores
 from runner_agent.model.errors import InvalidArgument, Violation
 from runner_agent.model.phases import Trigger
 
@@ -39,13 +40,17 @@ class Settings:
     `-c`; "" is
     bash, or sh where there is none. `run_as` is the user they run as; "" is the agent's own. `environment` is
     given to
-    every command. `service_stop_grace` and `task_stop_grace` are the two minutes of rules 3.7 and 4.6;
+    every command. `secrets` are folders by scope (user, project, organization) with a file for each secret,
+    `secret_environment` the secrets, by id, that every command is given; `credentials` is where systemd puts
+    those of the service. `service_stop_grace` and `task_stop_grace` are the two minutes of rules 3.7 and 4.6;
     `ready_attempt_timeout` bounds one `ready` attempt, 0 is no bound (rule 3.3). `log_cap` bounds each log
     file.
     `executions_kept` and `executions_age` bound what is remembered of each task (rule 4.9). `external_url` is
     where clients elsewhere reach the API. `environment_id` is fixed by the platform, else drawn once. `fire`
     are events to fire once ready; `post_machine_start` tells whether that one is fired by the agent itself,
-    once per boot. `cgroup` is a folder of a version 2 hierarchy that is given over to us, in which each run
+    once per boot. With `prebuild` nothing is fired but by a prebuild, and the user scope of secrets is shut:
+    for the machine that an image is made on; `prebuild_timeout_least` is the shortest time limit a prebuild
+    may be given. `cgroup` is a folder of a version 2 hierarchy that is given over to us, in which each run
     gets a cgroup of its own; "" is none, and then a run's subtree is walked. `log_level` is the least that
     the agent's own log tells.
     """
@@ -58,6 +63,9 @@ class Settings:
     shell: str = ""
     run_as: str = ""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
+    secret_environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    credentials: str = ""
     environment_id: str = ""
     external_url: str = ""
     token: str = ""
@@ -68,13 +76,20 @@ class Settings:
     executions_kept: int = 200
     executions_age: float = 30 * 86400.0
     post_machine_start: bool = True
+    prebuild: bool = False
+    prebuild_timeout_least: float = 300.0
     cgroup: str = ""
     log_level: str = "info"
 
 
-_DURATIONS = frozenset({"service_stop_grace", "task_stop_grace", "ready_attempt_timeout", "executions_age"})
+_DURATIONS = frozenset(
+    {
+        *("service_stop_grace", "task_stop_grace", "ready_attempt_timeout", "executions_age"),
+        "prebuild_timeout_least",
+    }
+)
 _COUNTS = frozenset({"log_cap", "executions_kept"})
-_SWITCHES = frozenset({"post_machine_start"})
+_SWITCHES = frozenset({"post_machine_start", "prebuild"})
 _PATHS = frozenset({"state_dir", "workspace", "automations"})
 _NAMES = frozenset(one.name for one in fields(Settings))
 _LEVELS = ("debug", "info", "warning", "error")
@@ -98,6 +113,7 @@ def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: i
         raise InvalidArgument(*wrong)
     found.setdefault("state_dir", default_state_dir(environ, uid))
     found.setdefault("workspace", Path.cwd())
+    found.setdefault("credentials", credentials_directory(environ))
     for name in _PATHS & found.keys():
         found[name] = cast("Path", found[name]).absolute()
     _require_directory(cast("Path", found["workspace"]))
@@ -234,6 +250,10 @@ def _parsed(name: str, raw: object) -> object:
         return tuple(_trigger(text) for text in texts) if name == "fire" else texts
     if name == "environment":
         return _environment(raw)
+    if name == "secrets":
+        return parsed_stores(raw)
+    if name == "secret_environment":
+        return parsed_environment(raw)
     if not isinstance(raw, str):
         raise ValueError(f"must be text, not {raw!r}")  # noqa: TRY004  a wrong value like any other here
     if "\0" in raw:

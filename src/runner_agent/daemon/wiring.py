@@ -1,12 +1,11 @@
 """Wiring: every floor built once, from the bottom up, and taken down in reverse."""
 
-import os
-import sys
 import uuid
 from contextlib import AsyncExitStack
-from pathlib import Path
 
+from runner_agent.control.base import Control
 from runner_agent.control.commands import Commands
+from runner_agent.control.prebuild import PrebuildControl
 from runner_agent.core.timing import Timing
 from runner_agent.daemon import files
 from runner_agent.daemon.agent import Agent
@@ -18,8 +17,11 @@ from runner_agent.daemon.inherited import Inherited
 from runner_agent.daemon.listening import listen
 from runner_agent.daemon.metrics import CountedNotes, Metrics
 from runner_agent.daemon.parts import Parts
+from runner_agent.daemon.prebuild import Conductor
 from runner_agent.daemon.settings import Settings
+from runner_agent.daemon.settings_secrets import folders
 from runner_agent.daemon.user import User, find_user
+from runner_agent.executors.environment import command_path
 from runner_agent.executors.machine import MachineExecutor, MachineSettings
 from runner_agent.executors.table import MACHINE, Executors
 from runner_agent.kit.clock import SystemClock
@@ -32,6 +34,8 @@ from runner_agent.reconcile.evidence import Evidence, Owner
 from runner_agent.reconcile.loop import Reconciler, Setting
 from runner_agent.reconcile.means import Means
 from runner_agent.reconcile.requests import Requests
+from runner_agent.secrets.given import RunSecrets
+from runner_agent.secrets.stores import SecretStores
 from runner_agent.store.sqlite import SqliteStore
 
 
@@ -41,7 +45,7 @@ def new_id() -> str:
 
 
 # long: one list, read from the bottom up
-async def open_agent(settings: Settings, stack: AsyncExitStack) -> Agent:
+async def open_agent(settings: Settings, stack: AsyncExitStack, inherited: Inherited) -> Agent:
     """Everything open and nothing running yet; `stack` closes it. Raises RunnerError saying what stands in
     the way.
     """
@@ -58,7 +62,7 @@ async def open_agent(settings: Settings, stack: AsyncExitStack) -> Agent:
     identity = await establish(
         store, state / files.TOKEN, environment_id=settings.environment_id, token=settings.token
     )
-    listening = listen(settings.listen, settings.external_url, user, Inherited(os.environ))
+    listening = listen(settings.listen, settings.external_url, user, inherited)
     stack.callback(listening.close)
     inotify = Inotify()
     stack.callback(inotify.close)
@@ -66,7 +70,11 @@ async def open_agent(settings: Settings, stack: AsyncExitStack) -> Agent:
     machine = MachineExecutor(_machine(settings))
     stack.push_async_callback(machine.aclose)
     evidence = _evidence(settings, logs, inotify, user)
-    requests = Requests(evidence, identity.environment_id, listening.unix_path, settings.environment)
+    prebuild = PrebuildControl(
+        Control(store, clock, new_id), logs, least=settings.prebuild_timeout_least, closed=settings.prebuild
+    )
+    secrets = _secrets(settings, prebuild)
+    requests = Requests(evidence, identity.environment_id, listening.unix_path, settings.environment, secrets)
     means = Means(
         store,
         CountedNotes(store, clock, metrics.count_fact),
@@ -77,7 +85,7 @@ async def open_agent(settings: Settings, stack: AsyncExitStack) -> Agent:
     )
     timing = _timing(settings)
     reconciler = Reconciler(means, Setting(BootMark(clock.boot_mark()), timing, new_id))
-    commands = Commands(store, clock, new_id)
+    commands = Commands(store, clock, new_id, secrets.known.redact)
     parts = Parts(
         settings=settings,
         identity=identity,
@@ -88,12 +96,14 @@ async def open_agent(settings: Settings, stack: AsyncExitStack) -> Agent:
         new_id=new_id,
         store=store,
         commands=commands,
+        prebuild=prebuild,
         default_file=DefaultFile(store, commands, clock, settings.workspace, settings.automations),
         logs=logs,
         logbook=Logbook(logs, inotify),
         metrics=metrics,
     )
-    return Agent(parts, reconciler, machine, FrontDoor(parts), Housekeeping(parts))
+    conductor = Conductor(prebuild, store, clock, reconciler, state)
+    return Agent(parts, reconciler, machine, FrontDoor(parts), Housekeeping(parts), conductor)
 
 
 def _machine(settings: Settings) -> MachineSettings:
@@ -102,9 +112,16 @@ def _machine(settings: Settings) -> MachineSettings:
         workspace=settings.workspace,
         shell=settings.shell,
         run_as=settings.run_as,
-        own_path=str(Path(sys.executable).parent),
+        own_path=command_path(settings.state_dir),
         cgroup=settings.cgroup,
     )
+
+
+def _secrets(settings: Settings, prebuild: PrebuildControl) -> RunSecrets:
+    stores = SecretStores(
+        folders(settings.secrets, settings.credentials), user_scope_open=prebuild.user_scope_open
+    )
+    return RunSecrets(stores, settings.secret_environment)
 
 
 def _evidence(settings: Settings, logs: LogFiles, inotify: Inotify, user: User) -> Evidence:

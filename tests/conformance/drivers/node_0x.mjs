@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline';
 import Gitpod from '@gitpod/sdk';
 import * as automation from '@gitpod/sdk/lib/automation.mjs';
+import * as environment from '@gitpod/sdk/lib/environment.mjs';
 
 const clients = new Map();
 const opened = new Map();
@@ -19,7 +20,7 @@ function client(told) {
 }
 
 function ask(request, options = {}) {
-  const names = request.path.split('.');
+  const names = request.path.replace(/_(.)/g, (_, letter) => letter.toUpperCase()).split('.');
   const last = names.pop();
   const resource = names.reduce((at, name) => at[name], client(request.client));
   if (request.timeout !== null) options.timeout = request.timeout * 1000;
@@ -38,11 +39,13 @@ async function open(request) {
       return { items: stream[Symbol.asyncIterator](), close: () => controller.abort() };
     }
     case 'commands': {
-      // The SDK's own way to run something and read its log. The agent's token is the token for its logs.
-      const own = client(request.client);
-      own.environments.createLogsToken = async () => ({ accessToken: request.client.token });
-      const items = await automation[request.path](own, ...Object.values(request.body));
+      // The SDK's own way to run something and read its log, with a token for logs that it asks for itself.
+      const items = await automation[request.path](client(request.client), ...Object.values(request.body));
       return { items, close: () => items.return() };
+    }
+    case 'running': {
+      await environment.waitForEnvironmentRunning(client(request.client), request.environment_id);
+      return { items: [][Symbol.iterator](), close: () => undefined };
     }
   }
 }

@@ -10,7 +10,7 @@ import threading
 
 import gitpod
 import lines
-from gitpod.lib import automation
+from gitpod.lib import automation, environment
 
 MODE = sys.argv[1]
 LOOP = asyncio.new_event_loop()
@@ -91,6 +91,10 @@ def open_(request):
     match request["what"]:
         case "commands":
             return commands(request)
+        case "running":
+            asynchronous = client_of(request, "async")
+            wait(environment.wait_for_environment_running(asynchronous, request["environment_id"]))
+            return (none for none in ())
         case "list" if MODE == "async":
             items = aiter(method_of(request)(**arguments(request)))
             return Pulled(items, items.aclose)
@@ -115,18 +119,9 @@ class Watched:
 
 
 def commands(request):
-    """The SDK's own way to run something and read its log. The agent's token is the token for its logs."""
-    asynchronous = client_of(request, "async")
-
-    class Access:
-        access_token = request["client"]["token"]
-
-    async def token(**_):
-        return Access
-
-    asynchronous.environments.create_logs_token = token
+    """The SDK's own way to run something and read its log, with a token for logs that it asks for itself."""
     run = getattr(automation, request["path"])
-    items = wait(run(asynchronous, **snake(request["body"])))
+    items = wait(run(client_of(request, "async"), **snake(request["body"])))
     return Pulled(items, items.aclose)
 
 

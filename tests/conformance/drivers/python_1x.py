@@ -6,12 +6,13 @@ import urllib.request
 
 import lines
 import ona_sdk
-from gitpod.v1 import environment_automation_pb2, event_pb2
+from gitpod.v1 import environment_automation_pb2, environment_pb2, event_pb2
 from google.protobuf import json_format
 
 SERVICES = {
     "EnvironmentAutomationService": ("environment_automation", environment_automation_pb2),
     "EventService": ("event", event_pb2),
+    "EnvironmentService": ("environment", environment_pb2),
 }
 
 

@@ -5,9 +5,9 @@ import json
 import sys
 
 import protovalidate
-from gitpod.v1 import environment_automation_pb2, event_pb2
+from gitpod.v1 import environment_automation_pb2, environment_pb2, event_pb2
 
-MODULES = (environment_automation_pb2, event_pb2)
+MODULES = (environment_automation_pb2, event_pb2, environment_pb2)
 
 
 def path_of(violation):

@@ -1,0 +1,87 @@
+"""The handler of live status: since when things are as they are, and what their processes use."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+
+from runner_agent.api.backend import Backend
+from runner_agent.api.rpc import Call
+from runner_agent.api.wire_in import Request, page
+from runner_agent.api.wire_out import Tree, timestamp
+from runner_agent.control.queries import DefinitionFilter, list_services
+from runner_agent.executors.usage import Usage, measure
+from runner_agent.model.ids import RunId
+from runner_agent.model.records import Service, Step
+from runner_agent.model.runs import Ended, Handle, Live, Proc
+
+NOT_MEASURED: Mapping[RunId, Usage] = {}
+
+
+async def list_live_status(backend: Backend, request: Request, _: Call) -> Tree:
+    """Of all services, oldest first; the first page also tells of the tasks that run."""
+    wanted = page(request)
+    found = list_services(backend.store, DefinitionFilter(), wanted)
+    steps = [] if wanted.token else [step for step in backend.store.live_steps() if any(_of_step(step))]
+    used = NOT_MEASURED
+    if request.usage:
+        # In a thread: with hundreds of processes it takes as long as starting dozens.
+        handles = [*_all(map(_of_service, found.items)), *_all(map(_of_step, steps))]
+        used = await asyncio.to_thread(measure, handles)
+    return {
+        "pagination": {"next_token": found.next_token},
+        "services": [_service(service, used) for service in found.items],
+        "steps": [_step(backend, step, used) for step in steps],
+    }
+
+
+def _service(service: Service, used: Mapping[RunId, Usage]) -> Tree:
+    return {
+        "service_id": service.id,
+        "reference": service.metadata.reference,
+        "phase_since": timestamp(service.phase_since),
+        "ready_attempts": 0 if service.run is None else service.run.attempts,
+        "usage": _usage(_of_service(service), used),
+    }
+
+
+def _step(backend: Backend, step: Step, used: Mapping[RunId, Usage]) -> Tree:
+    proc = None if step.run is None else step.run.proc
+    began = None
+    if isinstance(proc, Live) and step.run is not None and step.run.boot == backend.clock.boot_mark():
+        began = backend.clock.wall() - timedelta(seconds=backend.clock.now() - proc.at)
+    return {
+        "reference": step.reference,
+        "execution_ids": list(step.holders),
+        "running_since": timestamp(began),
+        "usage": _usage(_of_step(step), used),
+    }
+
+
+def _usage(handles: Iterable[Handle], used: Mapping[RunId, Usage]) -> Tree | None:
+    seen = [used[handle.run_id] for handle in handles if handle.run_id in used]
+    if not seen:
+        return None
+    total = sum(seen, Usage())
+    return {
+        "cpu_seconds": total.cpu_seconds,
+        "memory_bytes": total.memory_bytes,
+        "processes": total.processes,
+        "ports": list(total.ports),
+    }
+
+
+def _of_service(service: Service) -> Iterator[Handle]:
+    run = service.run
+    return iter(()) if run is None else _handles(run.start, run.ready, run.stop)
+
+
+def _of_step(step: Step) -> Iterator[Handle]:
+    return iter(()) if step.run is None else _handles(step.run.proc)
+
+
+def _handles(*runs: Proc) -> Iterator[Handle]:
+    return (run.handle for run in runs if isinstance(run, Live | Ended))
+
+
+def _all(many: Iterable[Iterable[Handle]]) -> Iterator[Handle]:
+    return (handle for each in many for handle in each)
