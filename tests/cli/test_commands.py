@@ -9,41 +9,69 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from runner_agent.cli.durations import parse_duration, show_seconds
+from runner_agent.cli.root import LazyGroup, root
 from runner_agent.cli.tables import fitted
 from tests.client.fake_agent import Message, Refusal, execution, service, task, uuid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import Cli
     from tests.client.fake_agent import FakeAgent
 
-COMMANDS = [
-    ["up"],
-    ["serve"],
-    ["status"],
-    ["why"],
-    ["events"],
-    ["trigger"],
-    ["plan"],
-    ["automations"],
-    ["automations", "update"],
-    ["automations", "validate"],
-    *(["service", each] for each in ("list", "get", "start", "stop", "restart", "delete", "logs")),
-    *(["task", each] for each in ("list", "get", "start", "stop", "delete", "logs", "list-executions")),
-]
+
+def _tree(group: LazyGroup, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None, name
+        yield (*above, name)
+        if isinstance(command, LazyGroup) and not above:
+            yield from _tree(command, (*above, name))
+
+
+COMMANDS = list(_tree(root))
+
+
+def test_the_interface_is_there() -> None:
+    """Other people's scripts rely on these names."""
+    both = ("list", "get", "start", "stop", "delete", "logs")
+    named = {
+        *[
+            (one,)
+            for one in [
+                "up",
+                "serve",
+                "status",
+                "trigger",
+                "plan",
+                "why",
+                "events",
+                "doctor",
+                "service",
+                "task",
+                "automations",
+            ]
+        ],
+        *[("automations", one) for one in ("validate", "update", "service", "task")],
+        *[("service", one) for one in (*both, "restart")],
+        *[("task", one) for one in (*both, "list-executions")],
+    }
+    assert named <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_has_help_with_an_example(cli: Cli, command: list[str]) -> None:
+def test_every_command_has_help_with_an_example(cli: Cli, command: tuple[str, ...]) -> None:
     told = cli(*command, "--help")
     assert told.code == 0
     assert told.out.startswith(f"Usage: runner-agent {' '.join(command)}")
-    if len(command) > 1 or command != ["automations"]:
-        assert f"runner-agent {' '.join(command)}" in told.out.partition("Example:")[2]
+    example = told.out.partition("Example:")[2]
+    assert "runner-agent " in example
+    assert command[-1] in example
 
 
 def test_the_help_of_the_root_lists_what_there_is(cli: Cli) -> None:
@@ -121,7 +149,7 @@ def test_status(cli: Cli, fake: FakeAgent) -> None:
     assert "runner-agent 1.2.3, pid 42" in told
     assert "web" in told
     assert uuid(3) in told
-    assert set(json.loads(cli("status", "--json").out)) == {"agent", "services", "latestExecutions"}
+    assert set(json.loads(cli("status", "--json").out)) == {"agent", "services", "latestExecutions", "live"}
 
 
 class TestTrigger:
@@ -284,7 +312,7 @@ def test_durations_shown() -> None:
 def test_tables_shrink_to_the_terminal_but_never_the_first_column() -> None:
     assert fitted([30, 20, 10], 80) == [30, 20, 10]
     assert fitted([30, 40, 10], 80) == [30, 34, 10]
-    assert fitted([30, 40, 10], 20) == [30, 8, 8]
+    assert fitted([30, 40, 10], 20) == [30, 8]
 
 
 def test_tasks_that_a_trigger_could_not_start_are_a_failure(cli: Cli, fake: FakeAgent) -> None:
@@ -295,3 +323,11 @@ def test_tasks_that_a_trigger_could_not_start_are_a_failure(cli: Cli, fake: Fake
     told = cli("trigger", "prebuild")
     assert told.code == 1
     assert "task build could not be started: it is gone" in told.err
+
+
+def test_columns_that_find_no_room_go_from_the_last_and_a_phase_is_never_cut() -> None:
+    id_, task_, phase, started, duration, by = 36, 4, 9, 8, 8, 20
+    assert fitted([id_, task_, phase, started, duration, by], 80, 2) == [36, 4, 9, 8, 8]
+    assert fitted([id_, 30, phase, started, duration, by], 80, 2) == [36, 18, 9, 8]
+    assert fitted([id_, 30, phase, started, duration, by], 150, 2) == [36, 30, 9, 8, 8, 20]
+    assert fitted([200, 30, phase], 80, 2) == [200, 8]

@@ -8,9 +8,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from runner_agent.cli.file_messages import as_message, changes
 from runner_agent.control.automations import read_automations
+from runner_agent.control.automations_starter import STARTER
 from tests.client.fake_agent import Message, service, task, uuid
 
 if TYPE_CHECKING:
@@ -113,7 +115,15 @@ def test_set_default(cli: Cli, fake: FakeAgent, file: Path) -> None:
 def test_dry_run_changes_nothing(cli: Cli, fake: FakeAgent, file: Path) -> None:
     told = cli("automations", "update", "--dry-run", str(file))
     assert told.out == "would create service web\nwould create task build\n"
+    fake.tasks = [task(2, "build")]
+    data = json.loads(cli("automations", "update", "--dry-run", "--json", str(file)).out)
+    assert data == [
+        {"change": "create", "kind": "service", "reference": "web", "fields": []},
+        {"change": "update", "kind": "task", "reference": "build", "fields": data[1]["fields"]},
+    ]
+    assert {"command", "dependsOn", "runsOn"} <= {*data[1]["fields"]}
     assert "UpsertAutomationsFile" not in fake.methods()
+    assert cli("automations", "update", "-s", "--dry-run", str(file)).code == 2
 
 
 def test_what_is_as_the_file_says_is_no_change() -> None:
@@ -129,10 +139,98 @@ def test_what_is_as_the_file_says_is_no_change() -> None:
         "spec": {"command": "make", "runsOn": {"docker": {"image": "gcc"}}},
         "dependsOn": [uuid(1)],
     }
-    assert changes(message, [web], [build]) == []  # type: ignore[list-item]
+    assert [str(one) for one in changes(message, [web], [build])] == [  # type: ignore[list-item]
+        "unchanged service web",
+        "unchanged task build",
+    ]
     web["spec"]["readinessTimeout"] = "91s"
     del build["dependsOn"]
-    assert changes(message, [web], [build]) == [  # type: ignore[list-item]
-        ("update", "service", "web"),
-        ("update", "task", "build"),
+    web["spec"]["commands"]["stop"] = "halt"
+    assert [str(one) for one in changes(message, [web], [build])] == [  # type: ignore[list-item]
+        "would update service web: commands.stop, readinessTimeout",
+        "would update task build: dependsOn",
     ]
+
+
+WARNED = "services: {web: {name: Web, commands: {start: docker compose up -d}}}\n"
+
+
+def test_validate_warns_and_stays_at_zero(cli: Cli, file: Path) -> None:
+    file.write_text(WARNED)
+    told = cli("automations", "validate", str(file))
+    assert (told.code, told.out) == (0, f"{file}: valid; services: 1, tasks: 0; warnings: 1\n")
+    assert told.err.startswith(f"{file}:1:47: services.web.commands.start: warning: 'docker compose up'")
+    assert told.err.rstrip().endswith("[compose-detached]")
+
+
+@pytest.mark.parametrize("option", ["json", "yaml"])
+def test_validate_tells_programs_too(cli: Cli, file: Path, option: str) -> None:
+    file.write_text(WARNED)
+    data = yaml.safe_load(cli("automations", "validate", "-o", option, str(file)).out)
+    assert (data["valid"], data["errors"]) == (True, [])
+    assert [(one["id"], one["line"], one["path"]) for one in data["warnings"]] == [
+        ("compose-detached", 1, "services.web.commands.start")
+    ]
+    file.write_text(BROKEN)
+    told = cli("automations", "validate", "-o", option, str(file))
+    data = yaml.safe_load(told.out)
+    assert (told.code, data["valid"], data["warnings"]) == (2, False, [])
+    assert {"file", "line", "column", "path", "message"} == data["errors"][0].keys()
+
+
+def test_validate_takes_several_files(cli: Cli, file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(BROKEN)
+    told = cli("automations", "validate", str(file), str(broken))
+    assert told.code == 2
+    assert told.out == f"{file}: valid; services: 1, tasks: 1\n"
+    assert f"{broken}:4:5: services.web.triggers" in told.err
+
+
+def test_validate_reads_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(WARNED.encode())))
+    told = cli("automations", "validate", "-")
+    assert told.code == 0
+    assert told.err.startswith("<stdin>:1:47:")
+
+
+def test_validate_checks_the_default_file(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 2.8."""
+    monkeypatch.chdir(tmp_path)
+    told = cli("automations", "validate")
+    assert told.code == 2
+    assert "runner-agent automations init" in told.err
+    assert cli("automations", "init").code == 0
+    told = cli("automations", "validate")
+    assert (told.code, told.err) == (0, "")
+    assert told.out.startswith(".ona/automations.yaml: valid")
+
+
+def test_init_overwrites_nothing_unasked(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / ".gitpod" / "automations.yaml"
+    mine.parent.mkdir()
+    mine.write_text("tasks:\n")
+    told = cli("automations", "init")
+    assert (told.code, mine.read_text()) == (2, "tasks:\n")
+    assert "--force" in told.err
+    assert cli("automations", "init", "--force").code == 0
+    assert mine.read_text() == STARTER
+    assert cli("automations", "init", "deep/er.yaml").code == 0
+    assert (tmp_path / "deep" / "er.yaml").read_text() == STARTER
+    assert cli("automations", "init", ".").code == 2
+    assert cli("automations", "init", "deep/er.yaml/below").code == 2
+    assert cli("automations", "init", "-").out == STARTER
+
+
+def test_schema_is_printed(cli: Cli) -> None:
+    told = cli("automations", "schema")
+    assert json.loads(told.out)["$schema"].endswith("2020-12/schema")
+
+
+def test_a_dry_run_sees_an_entry_that_changes_kind(cli: Cli, fake: FakeAgent, file: Path) -> None:
+    """Rule 2.7."""
+    fake.services = [service(2, "build")]
+    told = cli("automations", "update", "--dry-run", str(file))
+    assert (told.code, told.out) == (2, "")
+    assert "tasks.build: " in told.err

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
+import subprocess
+import sys
+import termios
 import threading
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,3 +91,50 @@ def test_no_workspace(cli: Cli) -> None:
     told = cli("up", "--workspace", "/nowhere")
     assert told.code == 2
     assert "/nowhere is not a directory" in told.err
+
+
+def test_on_a_terminal_a_status_block_stands_under_the_log(cli: Cli, fake: FakeAgent, state: Path) -> None:
+    """With what processes use, which the agent is asked for only here."""
+    usage = {"cpuSeconds": 1.5, "memoryBytes": str(120 << 20), "processes": 2, "ports": [3000]}
+    since = (datetime.now(UTC) - timedelta(seconds=3610)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    fake.live = [{"serviceId": uuid(1), "reference": "web", "phaseSince": since, "usage": usage}]
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    environ = {**cli.environ(), "TERM": "xterm-256color"}
+    command = [
+        sys.executable,
+        "-m",
+        "runner_agent",
+        "up",
+        "--state-dir",
+        str(state),
+        "--workspace",
+        str(state),
+    ]
+    with subprocess.Popen(
+        command, env=environ, stdin=theirs, stdout=theirs, stderr=theirs, process_group=0
+    ) as process:
+        os.close(theirs)
+        seen = ""
+        while "120M  :3000" not in seen:
+            seen += os.read(ours, 65536).decode(errors="replace")
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # the terminal's end
+            while part := os.read(ours, 65536):
+                seen += part.decode(errors="replace")
+        assert process.wait(20) == 130
+    os.close(ours)
+    assert "served" in seen
+    assert "1h00m" in seen, "since when it runs, not since when it is looked at"
+    assert "Ctrl-C detaches and stops nothing." in seen
+    assert "Detached; the agent and what it runs go on." in seen
+    assert ("ListLiveStatus", True) in {(name, asked.get("usage")) for name, asked in fake.asked}
+
+
+def test_in_a_pipe_nobody_measures(cli: Cli, fake: FakeAgent, state: Path) -> None:
+    process = cli.spawn(
+        "up", "--state-dir", str(state), "--workspace", str(state), "--no-fire", "--until-done"
+    )
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, "\x1b" in out) == (0, False), err
+    assert all(not asked.get("usage") for _, asked in fake.asked)

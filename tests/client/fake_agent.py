@@ -7,6 +7,7 @@ import queue
 import socketserver
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,12 @@ class Refusal(Exception):
 
 @dataclass
 class LogPart:
-    """One answer to a log request; `cut` breaks the connection off after it."""
+    """One answer to a log request; `cut` breaks the connection off after it, `hold` first waits to be set."""
 
     data: bytes
     start: int = 0
     cut: bool = False
+    hold: threading.Event | None = None
 
 
 @dataclass
@@ -230,8 +232,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk(part.data)
         if split.path == self.agent.log_awaited:
             self.agent.log_asked.release()
+        if part.hold is not None:
+            part.hold.wait(20)
         if not part.cut:
-            self._chunk(b"")
+            with suppress(OSError):  # the client had enough
+                self._chunk(b"")
         self.close_connection = True
 
     def _watch(self) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner_agent.cli.exits import FAILED, Quit
@@ -22,19 +22,23 @@ LOOK_EVERY = 0.02
 class AgentProcess:
     """`runner-agent serve`. What it says goes to a file without a name, so that no reader can hold it up."""
 
-    def __init__(self, arguments: Sequence[str], state_dir: Path) -> None:
-        """Starts it."""
+    def __init__(
+        self, arguments: Sequence[str], state_dir: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Starts it; `settings` are further ones, as the environment has them."""
         self._state_dir = state_dir
         self._told = 0
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the agent is
-        argv = [sys.executable, "-m", "runner_agent", "serve", "--stop-with", str(os.getpid()), *arguments]
+        # -P: a `click.py` where `up` was called must not be imported from.
+        program = [sys.executable, "-P", "-m", "runner_agent"]
+        argv = [*program, "serve", "--stop-with", str(os.getpid()), *arguments]
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=self._words,
             stderr=self._words,
             start_new_session=True,
-            env=_environ(),
+            env={**_environ(), **(settings or {})},
         )
 
     def wait_ready(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.completing import complete_log
 from runner_agent.cli.exits import DONE, Quit
 from runner_agent.cli.options import with_agent
 from runner_agent.cli.terminal import note, out, paint, phase_colour
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 SHORT_ID = 8
 
 
-@click.command()
-@click.argument("ref", required=False, default="")
+@click.command(short_help="Follow what happens, or show what happened.")
+@click.argument("ref", required=False, default="", shell_complete=complete_log)
 @click.option(
     "--tail",
     "-n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from runner_agent.cli.words import short, trigger_name
@@ -9,6 +10,8 @@ from runner_agent.model.specs import Anywhere, AutomationsFile, InDocker, OnMach
 from runner_agent.model.specs import RunsOn as Target
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from runner_agent.client.messages import Docker, RunsOn, Service, ServiceCommands, Task
     from runner_agent.client.requests import AutomationsFile as FileMessage
     from runner_agent.client.requests import FileService, FileTask
@@ -57,24 +60,52 @@ def task_message(entry: TaskEntry) -> FileTask:
     )
 
 
-def changes(file: FileMessage, services: list[Service], tasks: list[Task]) -> list[tuple[str, str, str]]:
-    """What an upsert would do: `create` or `update`, `service` or `task`, the reference."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an upsert would do to one entry: `create`, `update` with the fields that would be another, or
+    `unchanged`.
+    """
+
+    change: str
+    kind: str
+    reference: str
+    fields: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """As one line: `would update service web: readinessTimeout`."""
+        verb = self.change if self.change == "unchanged" else f"would {self.change}"
+        return f"{verb} {self.kind} {self.reference}" + (f": {', '.join(self.fields)}" if self.fields else "")
+
+
+def changes(file: FileMessage, services: list[Service], tasks: list[Task]) -> list[Change]:
+    """What an upsert would do to each entry of the file, in its order."""
     things: list[Service | Task] = [*services, *tasks]
     references = {each["id"]: _reference(each) for each in things}
     present_services = {_reference(each): service_stated(each) for each in services}
     present_tasks = {_reference(each): task_stated(each, references) for each in tasks}
-    told: list[tuple[str, str, str]] = []
-    for reference, service in file.get("services", {}).items():
-        if reference not in present_services:
-            told.append(("create", "service", reference))
-        elif present_services[reference] != _comparable_service(service):
-            told.append(("update", "service", reference))
-    for reference, task in file.get("tasks", {}).items():
-        if reference not in present_tasks:
-            told.append(("create", "task", reference))
-        elif present_tasks[reference] != _comparable_task(task):
-            told.append(("update", "task", reference))
+    wanted_services = {key: _comparable_service(one) for key, one in file.get("services", {}).items()}
+    wanted_tasks = {key: _comparable_task(one) for key, one in file.get("tasks", {}).items()}
+    told = [_change("service", key, present_services.get(key), one) for key, one in wanted_services.items()]
+    told += [_change("task", key, present_tasks.get(key), one) for key, one in wanted_tasks.items()]
     return told
+
+
+def _change(kind: str, reference: str, present: Mapping[str, object] | None, wanted: object) -> Change:
+    if present is None:
+        return Change("create", kind, reference)
+    fields = tuple(sorted(_differences(present, cast("Mapping[str, object]", wanted))))
+    return Change("update" if fields else "unchanged", kind, reference, fields)
+
+
+def _differences(one: Mapping[str, object], other: Mapping[str, object]) -> Iterator[str]:
+    """The keys with another value, those of `commands` by path."""
+    for key in one.keys() | other.keys():
+        before, after = one.get(key), other.get(key)
+        if key == "commands":
+            halves = cast("Mapping[str, object]", before or {}), cast("Mapping[str, object]", after or {})
+            yield from (f"{key}.{name}" for name in _differences(*halves))
+        elif before != after:
+            yield key
 
 
 def service_stated(service: Service) -> FileService:

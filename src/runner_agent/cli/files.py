@@ -1,9 +1,12 @@
 """`automations update` and `automations validate`: automations files, applied and checked."""
 
+from __future__ import annotations
+
 import dataclasses
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,39 +16,59 @@ from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.words import reference_of
-from runner_agent.client.agent import Agent
-from runner_agent.control.automations import DEFAULTS, find_default, read_automations, read_file
-from runner_agent.control.file_errors import FileErrors
+from runner_agent.control.automations import (
+    DEFAULTS,
+    check_automations,
+    check_file,
+    find_default,
+    read_automations,
+    read_file,
+)
+from runner_agent.control.file_errors import FileError, FileErrors, FileWarning
 from runner_agent.model.specs import AutomationsFile
+
+if TYPE_CHECKING:
+    from runner_agent.cli.file_messages import Change
+    from runner_agent.client.agent import Agent
+    from runner_agent.client.requests import AutomationsFile as FileMessage
 
 STANDARD_INPUT = "-"
 
 
 @click.command()
-@click.argument("file", required=False)
+@click.argument("files", metavar="[FILE]...", nargs=-1)
 @click.option("--strict", is_flag=True, help="Accept only the triggers of the published schema.")
 @with_output
-def validate(file: str | None, strict: bool, output: str) -> None:
-    """Check an automations file.
+def validate(files: tuple[str, ...], strict: bool, output: str) -> None:
+    """Check automations files.
 
-    Tells every error at once, with line and column. Needs no agent. FILE may be - for standard input;
-    without it the default file of this directory is checked.
+    Tells every error at once, with line and column, and warns of what is valid and will bite. Needs no agent.
+    FILE may be - for standard input; without it the default file of this directory is checked. Warnings leave
+    the exit code at 0; the comment `# runner-agent: ignore ID` in the line of one switches it off.
 
     \b
     Example:
       runner-agent automations validate .ona/automations.yaml
       runner-agent automations validate --json automations.yaml
     """
-    name = file or str(default_file(Path()))
-    try:
-        found = _read(name, strict=strict)
-    except FileErrors as faults:
-        if output != "table":
-            errors = [dataclasses.asdict(fault) for fault in faults.errors]
-            emit(output, {"valid": False, "errors": errors}, "")
-        raise _faults(faults) from None
-    table = f"{name}: valid; services: {len(found.services)}, tasks: {len(found.tasks)}"
-    emit(output, {"valid": True, "errors": []}, table)
+    found: dict[str, list[FileError | FileWarning]] = {"errors": [], "warnings": []}
+    told: list[str] = []
+    for name in files or (str(default_file(Path())),):
+        try:
+            file, warnings = _checked(name, strict=strict)
+        except FileErrors as faults:
+            found["errors"] += faults.errors
+            continue
+        found["warnings"] += warnings
+        more = f"; warnings: {len(warnings)}" if warnings else ""
+        told.append(f"{name}: valid; services: {len(file.services)}, tasks: {len(file.tasks)}{more}")
+    for one in (*found["errors"], *found["warnings"]):
+        note(str(one))
+    errors = len(found["errors"])
+    data = {kind: [dataclasses.asdict(one) for one in those] for kind, those in found.items()}
+    emit(output, {"valid": not errors, **data}, "\n".join(told))
+    if errors:
+        raise Quit(INVALID, f"{errors} error{'' if errors == 1 else 's'} found; nothing was changed.")
 
 
 @click.command()
@@ -66,11 +89,18 @@ def update(agent: Agent, file: str | None, set_default: bool, dry_run: bool, out
       runner-agent automations update --dry-run automations.yaml
       generate | runner-agent automations update -
     """
+    if set_default and dry_run:
+        raise click.UsageError("Give -s or --dry-run, not both.")
     if set_default and file == STANDARD_INPUT:
         raise click.UsageError("Standard input cannot be made the default: -s wants a file.")
     name = file or str(default_file(Path(agent.get_agent().get("workspace", "."))))
-    done = apply(agent, name, dry_run=dry_run)
-    if set_default and not dry_run:
+    if dry_run:
+        would = _would(agent, name)
+        lines = [str(change) for change in would]
+        emit(output, [dataclasses.asdict(change) for change in would], "\n".join(lines))
+        return
+    done = apply(agent, name)
+    if set_default:
         agent.set_automations_file(str(Path(name).absolute()))
         note(f"{name} is now the file the agent applies by itself.")
     if not done:
@@ -79,29 +109,43 @@ def update(agent: Agent, file: str | None, set_default: bool, dry_run: bool, out
     emit(output, data, "\n".join(" ".join(line) for line in done))
 
 
-def apply(agent: Agent, name: str, *, dry_run: bool = False) -> list[tuple[str, str, str]]:
+def apply(agent: Agent, name: str) -> list[tuple[str, str, str]]:
     """Upserts the file; what was created or updated. Raises Quit with every fault of the file."""
-    services, tasks = list(agent.services()), list(agent.tasks())
-    kinds = {each["id"]: ("service", reference_of(each)) for each in services}
-    kinds |= {each["id"]: ("task", reference_of(each)) for each in tasks}
-    known = {reference for _, reference in kinds.values()}
-    try:
-        message = as_message(_read(name, known))
-    except FileErrors as faults:
-        raise _faults(faults) from None
-    if dry_run:
-        verbs = {"create": "would create", "update": "would update"}
-        return [
-            (verbs[change], kind, reference) for change, kind, reference in changes(message, services, tasks)
-        ]
-    result = agent.upsert(message)
+    present = {each["id"] for each in (*agent.services(), *agent.tasks())}
+    result = agent.upsert(_message(agent, name))
     changed = {*result.get("updatedServiceIds", []), *result.get("updatedTaskIds", [])}
     after = [("service", each) for each in agent.services()] + [("task", each) for each in agent.tasks()]
     return [
-        ("updated" if each["id"] in kinds else "created", kind, reference_of(each))
+        ("updated" if each["id"] in present else "created", kind, reference_of(each))
         for kind, each in after
         if each["id"] in changed
     ]
+
+
+def _would(agent: Agent, name: str) -> list[Change]:
+    """What applying the file would do, unchanged entries included. Raises Quit with every fault of it."""
+    message, services, tasks = _message(agent, name), list(agent.services()), list(agent.tasks())
+    others = {
+        "services": {reference_of(each) for each in tasks} & message.get("services", {}).keys(),
+        "tasks": {reference_of(each) for each in services} & message.get("tasks", {}).keys(),
+    }
+    for part, references in others.items():  # rule 2.7, as the agent would say it
+        for reference in sorted(references):
+            note(f"{name}: {part}.{reference}: in this environment the reference is of the other kind")
+    if any(others.values()):
+        raise Quit(
+            INVALID, "The file cannot be applied: choose other references, or delete those entries first."
+        )
+    return changes(message, services, tasks)
+
+
+def _message(agent: Agent, name: str) -> FileMessage:
+    known = {reference_of(each) for each in agent.services()}
+    known |= {reference_of(each) for each in agent.tasks()}
+    try:
+        return as_message(_read(name, known))
+    except FileErrors as faults:
+        raise _faults(faults) from None
 
 
 def check(name: str) -> None:
@@ -118,15 +162,22 @@ def default_file(workspace: Path) -> Path:
     if found is None:
         raise Quit(
             INVALID,
-            f"There is no automations file in {workspace.absolute()}: name one, or write {DEFAULTS[0]}.",
+            f"There is no automations file in {workspace.absolute()}: name one, or write {DEFAULTS[0]}, for"
+            " example with: runner-agent automations init",
         )
     return found
 
 
-def _read(name: str, known: Collection[str] = (), *, strict: bool = False) -> AutomationsFile:
+def _read(name: str, known: Collection[str] = ()) -> AutomationsFile:
     if name == STANDARD_INPUT:
-        return read_automations("<stdin>", sys.stdin.buffer.read(), known=known, strict=strict)
-    return read_file(Path(name), known=known, strict=strict)
+        return read_automations("<stdin>", sys.stdin.buffer.read(), known=known)
+    return read_file(Path(name), known=known)
+
+
+def _checked(name: str, *, strict: bool) -> tuple[AutomationsFile, tuple[FileWarning, ...]]:
+    if name == STANDARD_INPUT:
+        return check_automations("<stdin>", sys.stdin.buffer.read(), strict=strict)
+    return check_file(Path(name), strict=strict)
 
 
 def _faults(faults: FileErrors) -> Quit:

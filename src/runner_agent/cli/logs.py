@@ -1,18 +1,37 @@
-"""Showing a log: the options `logs` takes, and bytes from the agent straight to stdout."""
+"""`logs`: one log as raw bytes, or several as lines with prefixes; and the options it takes everywhere."""
+
+from __future__ import annotations
 
 import functools
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from runner_agent.cli.completing import complete_log
 from runner_agent.cli.exits import DONE, INTERRUPTED, Quit
-from runner_agent.cli.terminal import out_bytes
+from runner_agent.cli.options import with_agent
+from runner_agent.cli.terminal import is_screen, out_bytes
+from runner_agent.cli.words import FINISHED, execution_phase, reference_of, service_phase
 from runner_agent.client.agent import Agent
-from runner_agent.client.logs import LogQuery, read_log
+from runner_agent.client.logs import LogQuery, execution_log, read_log, service_log
+from runner_agent.client.references import find_logged
+
+if TYPE_CHECKING:
+    from runner_agent.client.messages import Execution, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A log by its path; of a service perhaps one role only, of an execution one step."""
+
+    label: str
+    path: str
+    role: str = ""
+    step: str = ""
 
 
 def log_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,13 +55,82 @@ def log_options(command: Callable[..., None]) -> Callable[..., None]:
     return chosen
 
 
-def show_log(agent: Agent, path: str, query: LogQuery, role: str = "", step: str = "") -> None:
-    """To its end. Ctrl-C stops the showing only; a reader that has left had enough."""
+@click.command()
+@click.argument("refs", metavar="[REF]...", nargs=-1, shell_complete=complete_log)
+@log_options
+@with_agent
+def logs(agent: Agent, refs: tuple[str, ...], query: LogQuery) -> None:
+    """Show and follow logs, of services and tasks alike.
+
+    REF is the reference or id of a service or task, or the id of an execution; of a task it is the newest
+    execution. Without REF, of all that runs. One log is shown as it is; of several each line begins with the
+    name of its log. Ctrl-C ends the following and nothing else.
+
+    \b
+    Example:
+      runner-agent logs web
+      runner-agent logs web worker build --tail 20
+      runner-agent logs
+    """
+    sources = [_source(find_logged(agent, ref), ref) for ref in refs] if refs else _running(agent)
+    if not sources:
+        raise Quit(DONE, "Nothing runs. Name a service or a task to see its last log.")
+    show(agent, sources, query, prefixed=len(sources) > 1 or not refs)
+
+
+def _source(thing: Service | Execution, name: str) -> Source:
+    if "taskId" in thing.get("metadata", {}):
+        return Source(name, execution_log(thing["id"]))
+    return Source(name, service_log(thing["id"]))
+
+
+def _running(agent: Agent) -> list[Source]:
+    services = [each for each in agent.services() if service_phase(each) not in FINISHED]
+    running = [each for each in agent.executions() if execution_phase(each) not in FINISHED]
+    names = {each["id"]: reference_of(each) for each in agent.tasks()} if running else {}
+    found = [Source(reference_of(each), service_log(each["id"])) for each in services]
+    for each in running:
+        name = names.get(each.get("metadata", {}).get("taskId", ""), each["id"])
+        found.append(Source(name, execution_log(each["id"])))
+    return found
+
+
+def show(agent: Agent, sources: Sequence[Source], query: LogQuery, *, prefixed: bool) -> None:
+    """To their ends. Ctrl-C stops the showing only; a reader that has left had enough."""
+    if prefixed and query.offset is not None:
+        raise click.UsageError("--offset counts the bytes of one log: name one.")
     try:
-        for chunk in read_log(agent.transport, path, replace(query, role=role, step=step)):
-            out_bytes(chunk)
+        if prefixed:
+            _show_lines(agent, sources, query)
+        else:
+            (source,) = sources
+            for chunk in _chunks(agent, source, query):
+                out_bytes(chunk)
     except KeyboardInterrupt:
         raise Quit(INTERRUPTED) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Quit(DONE) from None
+
+
+def _chunks(agent: Agent, source: Source, query: LogQuery) -> Iterator[bytes]:
+    return read_log(agent.transport, source.path, replace(query, role=source.role, step=source.step))
+
+
+def _show_lines(agent: Agent, sources: Sequence[Source], query: LogQuery) -> None:
+    from runner_agent.cli.interleaved import interleaved
+    from runner_agent.cli.prefixes import Prefixes
+
+    prefixes = Prefixes(source.label for source in sources)
+    readers = [functools.partial(_chunks, agent, source, query) for source in sources]
+    screen = is_screen(sys.stdout)
+    # What has an end is told one after the other: the same every time.
+    found = interleaved(readers, at_once=query.follow)
+    for at, line in found:
+        text = _last_state(line) if screen else line
+        out_bytes(prefixes.of(sources[at].label).encode() + text + b"\n")
+
+
+def _last_state(line: bytes) -> bytes:
+    """Of a progress bar: it would overwrite the prefix."""
+    return line.rstrip(b"\r").rpartition(b"\r")[2]

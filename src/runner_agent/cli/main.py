@@ -43,7 +43,10 @@ def _run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Quit as end:
-        _complain(str(end))
+        if end.code in {DONE, INTERRUPTED}:
+            _tell(str(end))
+        else:
+            _complain(str(end))
         return end.code
     except ClientError as error:
         _complain(message_of(error))
@@ -52,9 +55,18 @@ def _run(args: Sequence[str]) -> int:
 
 def _complain(text: str) -> None:
     if text:
-        from runner_agent.cli.terminal import note, paint
+        from runner_agent.cli.terminal import note, paint, wrapped
 
-        note(f"{paint('Error:', '31;1', sys.stderr)} {text}")
+        word = "Error:"
+        shaped = wrapped(f"{word} {text}", sys.stderr)
+        note(paint(word, "31;1", sys.stderr) + shaped.removeprefix(word))
+
+
+def _tell(text: str) -> None:
+    if text:
+        from runner_agent.cli.terminal import note, wrapped
+
+        note(wrapped(text, sys.stderr))
 
 
 def _drop_stdout() -> None:

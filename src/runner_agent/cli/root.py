@@ -79,6 +79,12 @@ service = LazyGroup(
     help="""Services: long-running commands such as a database or a web server.
 
     REF is a service's reference (its key in the automations file) or its id.
+
+    \b
+    Example:
+      runner-agent service list
+      runner-agent service start web --wait
+      runner-agent service logs web
     """,
     short_help="List, start, stop and follow services.",
     no_args_is_help=True,
@@ -90,6 +96,12 @@ task = LazyGroup(
 
     REF is a task's reference (its key in the automations file) or its id. Every start is an execution,
     with an id of its own.
+
+    \b
+    Example:
+      runner-agent task list
+      runner-agent task start build
+      runner-agent task logs build
     """,
     short_help="List, run, stop and follow tasks.",
     no_args_is_help=True,
@@ -97,13 +109,22 @@ task = LazyGroup(
 automations = LazyGroup(
     "automations",
     lazy={
-        "update": "files:update",
+        "init": "init:init",
         "validate": "files:validate",
+        "update": "files:update",
+        "schema": "schema:schema",
         "service": "root:service",
         "task": "root:task",
     },
     aliases={"services": "service", "tasks": "task"},
-    help="Apply and check automations files; services and tasks. `auto` is short for `automations`.",
+    help="""Apply and check automations files; services and tasks. `auto` is short for `automations`.
+
+    \b
+    Example:
+      runner-agent automations validate automations.yaml
+      runner-agent automations update automations.yaml
+      runner-agent automations service list
+    """,
     short_help="Apply and check automations files.",
     no_args_is_help=True,
 )
@@ -128,23 +149,27 @@ root = LazyGroup(
         "serve": "serve:serve",
         "status": "status:status",
         "why": "why:why",
+        "logs": "logs:logs",
         "events": "events:events",
         "service": "root:service",
         "task": "root:task",
         "trigger": "trigger:trigger",
+        "prebuild": "prebuild:prebuild",
         "plan": "plan:plan",
         "automations": "root:automations",
+        "doctor": "doctor:doctor",
+        "completion": "completion:completion",
     },
     aliases={"auto": "automations", "services": "service", "tasks": "task"},
     help="""Makes an environment's automations true: its services and tasks.
 
     \b
     In a directory with an automations file:
-      runner-agent up automations.yaml       run everything, see everything; Ctrl-C stops it
+      runner-agent up automations.yaml       run all and show it; Ctrl-C stops it
     In another terminal:
       runner-agent status                    what runs
       runner-agent why web                   why it is not up, or whatever it is
-      runner-agent service logs web          follow a service's log
+      runner-agent logs web                  follow its log
       runner-agent task start build          run a task and wait for it
 
     Exit codes: 0 done, 1 the work failed, 2 invalid input, 3 timed out, 4 no agent to be reached,

@@ -58,7 +58,7 @@ def serve(
     from runner_agent.model.errors import InvalidArgument, RunnerError
 
     options = ServeOptions(
-        state_dir=state_dir,
+        state_dir=state_dir or click.get_current_context().find_root().params.get("state_dir"),
         workspace=workspace,
         listen=listen,
         automations=automations,

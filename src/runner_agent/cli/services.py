@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner_agent.cli.logs import log_options, show_log
+from runner_agent.cli.completing import complete_service
+from runner_agent.cli.figures import cpu_time_of, memory_of
+from runner_agent.cli.logs import Source, log_options, show
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
@@ -16,6 +18,7 @@ from runner_agent.client.logs import LogQuery, service_log
 from runner_agent.client.references import find_service
 
 if TYPE_CHECKING:
+    from runner_agent.client.agent_messages import LiveStatus
     from runner_agent.client.messages import Service
 
 HEADERS = ("REFERENCE", "NAME", "PHASE", "READY SINCE", "TRIGGERS")
@@ -44,9 +47,8 @@ def list_(agent: Agent, output: str) -> None:
 def service_table(agent: Agent, services: list[Service]) -> str:
     """The table of `service list`."""
     up = any(service_phase(each) == "RUNNING" for each in services)
-    since = (
-        {each.get("serviceId", ""): each.get("phaseSince", "") for each in agent.live_status()} if up else {}
-    )
+    live = agent.live()["services"] if up else []
+    since = {each.get("serviceId", ""): each.get("phaseSince", "") for each in live}
     rows = [
         (
             reference_of(each),
@@ -61,7 +63,7 @@ def service_table(agent: Agent, services: list[Service]) -> str:
 
 
 @click.command()
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_service)
 @with_output
 @with_agent
 def get(agent: Agent, ref: str, output: str) -> None:
@@ -72,12 +74,19 @@ def get(agent: Agent, ref: str, output: str) -> None:
       runner-agent service get web -o yaml
     """
     service = find_service(agent, ref)
-    emit(output, service, _described(service) if output == "table" else "")
+    emit(output, service, _described(service, _live(agent, service)) if output == "table" else "")
 
 
-def _described(service: Service) -> str:
+def _live(agent: Agent, service: Service) -> LiveStatus:
+    nothing: LiveStatus = {}
+    found = agent.live(usage=True)["services"]
+    return next((each for each in found if each.get("serviceId") == service["id"]), nothing)
+
+
+def _described(service: Service, live: LiveStatus) -> str:
     metadata, spec, status = service.get("metadata", {}), service.get("spec", {}), service.get("status", {})
     commands = spec.get("commands", {})
+    usage = live.get("usage")
     return block(
         {
             "Reference": metadata.get("reference", ""),
@@ -85,7 +94,12 @@ def _described(service: Service) -> str:
             "Description": metadata.get("description", ""),
             "Id": service["id"],
             "Phase": service_phase(service),
+            "Since": local_time(live.get("phaseSince")) if live.get("phaseSince") else "",
             "Failure": status.get("failureMessage", ""),
+            "CPU time": cpu_time_of(usage) if usage else "",
+            "Memory": memory_of(usage) if usage else "",
+            "Processes": str(usage.get("processes", 0)) if usage else "",
+            "Ports": ", ".join(map(str, usage.get("ports", []))) if usage else "",
             "Desired phase": short(spec.get("desiredPhase", "")),
             "Role": short(metadata.get("role", "")).lower().replace("_", "-"),
             "Triggered by": triggers(metadata),
@@ -106,7 +120,7 @@ _WAIT_RUNNING = "Wait until it is RUNNING, for ever or at most this long (30, 2m
 
 
 @click.command(cls=WaitCommand)
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_service)
 @with_wait(_WAIT_RUNNING)
 @with_agent
 def start(agent: Agent, ref: str, wait: float | None) -> None:
@@ -123,7 +137,7 @@ def start(agent: Agent, ref: str, wait: float | None) -> None:
 
 
 @click.command(cls=WaitCommand)
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_service)
 @with_wait(_WAIT_RUNNING)
 @with_agent
 def restart(agent: Agent, ref: str, wait: float | None) -> None:
@@ -150,7 +164,7 @@ def _started(agent: Agent, ref: str, service: Service, wait: float | None) -> No
 
 
 @click.command(cls=WaitCommand)
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_service)
 @with_wait("Wait until it is STOPPED, for ever or at most this long (30, 2m).")
 @with_agent
 def stop(agent: Agent, ref: str, wait: float | None) -> None:
@@ -174,7 +188,7 @@ def stop(agent: Agent, ref: str, wait: float | None) -> None:
 
 
 @click.command(cls=WaitCommand)
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_service)
 @click.option("--force", is_flag=True, help="Kill it at once instead of stopping it in order.")
 @with_wait("Wait until it is gone, for ever or at most this long (30, 2m).")
 @with_agent
@@ -197,19 +211,21 @@ def delete(agent: Agent, ref: str, force: bool, wait: float | None) -> None:
 
 
 @click.command()
-@click.argument("ref")
+@click.argument("refs", metavar="REF...", nargs=-1, required=True, shell_complete=complete_service)
 @click.option("--role", type=click.Choice(["start", "ready", "stop"]), help="Only the log of this command.")
 @log_options
 @with_agent
-def logs(agent: Agent, ref: str, role: str | None, query: LogQuery) -> None:
-    """Show and follow a service's log.
+def logs(agent: Agent, refs: tuple[str, ...], role: str | None, query: LogQuery) -> None:
+    """Show and follow logs of services.
 
-    Follows until the service has ended. Ctrl-C ends the following, not the service.
+    Follows until the services have ended. Ctrl-C ends the following, not the services. Of several, each line
+    begins with the reference of its service.
 
     \b
     Example:
       runner-agent service logs web
-      runner-agent service logs web --no-follow --tail 20
+      runner-agent service logs web worker --tail 20
+      runner-agent service logs web --role ready --no-follow
     """
-    service = find_service(agent, ref)
-    show_log(agent, service_log(service["id"]), query, role=role or "")
+    sources = [Source(ref, service_log(find_service(agent, ref)["id"]), role=role or "") for ref in refs]
+    show(agent, sources, query, prefixed=len(sources) > 1)

@@ -4,128 +4,23 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
 
 from runner_agent.cli.agent_process import AgentProcess
 from runner_agent.cli.exits import DONE, FAILED, INTERRUPTED, UNREACHABLE, Quit
-from runner_agent.cli.feed import ExecutionNow, Feed, Gone, Interrupt, Item, LogLine, Lost, ServiceNow
+from runner_agent.cli.feed import Feed, Interrupt, Lost
+from runner_agent.cli.showing import Session
 from runner_agent.cli.terminal import note
-from runner_agent.cli.view import AGENT, Board, Row, make_view
-from runner_agent.cli.words import FINISHED, duration_of, execution_phase, reference_of, service_phase, short
+from runner_agent.cli.view import AGENT
 from runner_agent.client.addresses import find_agent
 from runner_agent.client.agent import Agent
 from runner_agent.client.transport import Transport
-
-if TYPE_CHECKING:
-    from runner_agent.client.messages import Execution
 
 TICK = 0.25
 """Seconds between two looks at whether the agent's process has ended."""
 LAST_LINES = 2.0
 """Seconds that logs have to come to their ends once the agent has ended."""
-
-
-class Session:
-    """What both ways of `up` do: apply, fire, and keep a board of what is going on."""
-
-    def __init__(self) -> None:
-        """Nothing is known yet."""
-        self.board = Board()
-        self.started: dict[str, str] = {}  # the executions fired here, and the references of their tasks
-        self.skipped: list[str] = []
-        self.view = make_view(self.board)
-
-    @contextmanager
-    def shown(self) -> Generator[None]:
-        """The view is open while the block runs."""
-        self.view.open()
-        try:
-            yield
-        finally:
-            self.view.close()
-
-    def begin(self, agent: Agent, feed: Feed, name: str, events: Sequence[str]) -> None:
-        """Applies the file and fires the events. Raises Quit, ClientError."""
-        from runner_agent.cli.files import apply
-
-        changes = apply(agent, name) if name else []
-        references = [*map(reference_of, agent.services()), *map(reference_of, agent.tasks())]
-        self.view.make_room(references)
-        for change, kind, reference in changes:
-            self.view.news(f"{change} {kind} {reference}")
-        for event in events:
-            result = feed.fire(event)
-            firing = result.get("firing", {})
-            for each in result.get("skipped", []):
-                text = f"task {each.get('reference', '')} could not be started: {each.get('reason', '')}"
-                self.view.news(text, "FAILED")
-                self.skipped.append(each.get("reference", ""))
-            for started in firing.get("executions", []):
-                self.started[started.get("id", "")] = started.get("reference", "")
-            if firing.get("services") or firing.get("executions"):
-                self.view.news(f"fired {event}")
-        if not references:
-            self.view.news(
-                "no services and no tasks are defined; name an automations file: runner-agent up FILE"
-            )
-
-    def show(self, item: Item | None) -> None:
-        """Takes in one item."""
-        match item:
-            case ServiceNow(service):
-                status = service.get("status", {})
-                row = self._row(
-                    self.board.services, service["id"], reference_of(service), service_phase(service)
-                )
-                row.message = status.get("failureMessage", "") if row.phase == "FAILED" else ""
-                self._tell(row, "service")
-            case ExecutionNow(execution, task):
-                row = self._row(self.board.tasks, execution["id"], task, execution_phase(execution))
-                row.message = _progress(execution)
-                row.took = duration_of(execution) if row.phase in FINISHED else ""
-                self._tell(row, "task")
-            case LogLine(label, text):
-                self.view.line(label, text)
-            case Gone(key):
-                self.board.services.pop(key, None)
-                self.board.tasks.pop(key, None)
-            case Interrupt() | Lost() | None:
-                pass
-            case _:
-                assert_never(item)
-
-    def done(self) -> bool:
-        """Whether every task fired here has ended."""
-        rows = self.board.tasks
-        return all(key in rows and rows[key].phase in FINISHED for key in self.started)
-
-    def failures(self) -> list[str]:
-        """The references of the tasks fired here that did not succeed."""
-        ended = {key: row.phase for key, row in self.board.tasks.items()}
-        return self.skipped + [task for key, task in self.started.items() if ended.get(key) != "SUCCEEDED"]
-
-    def outcome(self) -> int:
-        """DONE if all tasks fired here succeeded. Raises Quit otherwise."""
-        if failures := self.failures():
-            raise Quit(FAILED, f"Not succeeded: {', '.join(failures)}.")
-        return DONE
-
-    def _row(self, rows: dict[str, Row], key: str, name: str, phase: str) -> Row:
-        row = rows.setdefault(key, Row(name, phase="", since=time.monotonic()))
-        if row.phase != phase:
-            row.news = row.phase != "" or phase not in {"STOPPED", "PENDING"}
-            row.phase, row.since = phase, time.monotonic()
-        return row
-
-    def _tell(self, row: Row, kind: str) -> None:
-        if row.news:
-            row.news = False
-            tail = f" after {row.took}" if row.took else ""
-            reason = f": {row.message}" if row.message and row.phase in {"FAILED", "STOPPED"} else ""
-            self.view.news(f"{kind} {row.name}: {row.phase}{tail}{reason}", row.phase)
 
 
 class Attached:
@@ -141,9 +36,12 @@ class Attached:
         feed = Feed(self._agent.transport)
         session = Session()
         note(f"Attaching to the agent that runs already with {self._state}; Ctrl-C detaches.")
+        session.look_back(self._agent)
         feed.start()
         _listen(feed)
         with session.shown():
+            session.view.watch(self._agent)
+            session.board.hint = "Ctrl-C detaches and stops nothing."
             session.begin(self._agent, feed, name, events)
             while not (until_done and session.done()):
                 item = feed.next(TICK)
@@ -151,7 +49,7 @@ class Attached:
                 if isinstance(item, Interrupt):
                     raise Quit(INTERRUPTED, "Detached; the agent and what it runs go on.")
                 if isinstance(item, Lost):
-                    raise Quit(UNREACHABLE, item.reason)
+                    raise Quit(UNREACHABLE, f"{item.reason} Run `up` again to see how it goes on.")
             _last_lines(feed, session)
         return session.outcome()
 
@@ -177,8 +75,9 @@ class Own:
             feed.start()
             _listen(feed)
             with session.shown():
-                session.view.news(_ready(agent))
-                session.begin(agent, feed, name, events)
+                session.view.watch(agent)
+                session.board.hint = "Ctrl-C stops everything in order."
+                session.begin(agent, feed, name, events, _ready(agent))
                 self._follow(process, feed, session, until_done=until_done)
         except BaseException:
             if not process.ended():
@@ -207,9 +106,11 @@ class Own:
     def _stop(self, process: AgentProcess, session: Session, *, hasten: bool) -> None:
         if self._told_to_stop == 0:
             session.view.news("stopping everything in order; Ctrl-C again kills it at once", "STOPPING")
+            session.board.hint = "Stopping in order. Ctrl-C again kills what is left."
             process.stop()
         elif hasten and self._told_to_stop == 1:
             session.view.news("killing everything", "FAILED")
+            session.board.hint = "Killing what is left."
             process.stop()
         self._told_to_stop += 1
 
@@ -244,17 +145,3 @@ def _last_lines(feed: Feed, session: Session) -> None:
 def _ready(agent: Agent) -> str:
     info = agent.get_agent()
     return f"ready: pid {info.get('pid')}, {', '.join(info.get('addresses', []))}"
-
-
-def _progress(execution: Execution) -> str:
-    """Why it failed; or, of a plan of several steps, which run now."""
-    status = execution.get("status", {})
-    if execution_phase(execution) != "RUNNING":
-        return status.get("failureMessage", "")
-    steps = [step for group in execution.get("spec", {}).get("plan", []) for step in group.get("steps", [])]
-    if len(steps) < 2:
-        return ""
-    phases = {step["id"]: short(step.get("phase", "")) for step in status.get("steps", [])}
-    running = ", ".join(step.get("label", "") for step in steps if phases.get(step["id"]) == "RUNNING")
-    ended = sum(phase in FINISHED for phase in phases.values())
-    return f"{ended} of {len(steps)} steps" + (f"; now {running}" if running else "")

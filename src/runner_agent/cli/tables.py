@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from runner_agent.cli.terminal import out, paint, phase_colour
 
@@ -28,23 +28,37 @@ def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], phase: int | 
     """An aligned table; column `phase` is coloured. On a terminal it is fitted into the terminal's width."""
     widths = [max(len(row[at]) for row in (headers, *rows)) for at in range(len(headers))]
     if sys.stdout.isatty():
-        widths = fitted(widths, _room())
+        widths = fitted(widths, _room(), phase)
     lines = [_line([*headers], widths, None)]
     lines += [_line(row, widths, phase) for row in rows]
     return "\n".join(lines)
 
 
-def fitted(widths: Sequence[int], room: int) -> list[int]:
-    """Takes from the widest columns but the first, which one has to be able to copy."""
-    widths = list(widths)
-    too_much = sum(widths) + len(GAP) * (len(widths) - 1) - room
-    while too_much > 0 and len(widths) > 1:
-        widest = max(range(1, len(widths)), key=lambda at: widths[at])
-        if widths[widest] <= NARROWEST:
+def fitted(widths: Sequence[int], room: int, phase: int | None = None) -> list[int]:
+    """Takes from the widest columns but the phase and the first, which one has to be able to copy; where that
+    is not enough, the last columns go.
+    """
+    shown = list(widths)
+    while len(shown) > 2:
+        found = _squeezed(shown, room, {0, phase})
+        if _width(found) <= room:
+            return found
+        shown.pop()
+    return _squeezed(shown, room, {0, phase})
+
+
+def _squeezed(widths: Sequence[int], room: int, kept: Container[int | None]) -> list[int]:
+    squeezed = list(widths)
+    while _width(squeezed) > room:
+        able = [at for at, width in enumerate(squeezed) if at not in kept and width > NARROWEST]
+        if not able:
             break
-        widths[widest] -= 1
-        too_much -= 1
-    return widths
+        squeezed[max(able, key=lambda at: squeezed[at])] -= 1
+    return squeezed
+
+
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
 def block(pairs: Mapping[str, str]) -> str:
@@ -68,7 +82,7 @@ def _room() -> int:
 
 def _line(row: Sequence[str], widths: Sequence[int], phase: int | None) -> str:
     cells: list[str] = []
-    for at, (cell, width) in enumerate(zip(row, widths, strict=True)):
+    for at, (cell, width) in enumerate(zip(row, widths, strict=False)):  # columns that found no room
         cut = cell if len(cell) <= width else cell[: width - 1] + "…"
         colour = phase_colour(cell) if at == phase else ""
         padding = " " * (width - len(cut)) if at < len(widths) - 1 else ""

@@ -2,6 +2,7 @@
 
 import click
 
+from runner_agent.cli.completing import complete_task
 from runner_agent.cli.options import with_agent
 from runner_agent.cli.terminal import note, out
 from runner_agent.cli.words import reference_of
@@ -10,7 +11,7 @@ from runner_agent.client.references import find_task
 
 
 @click.command()
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_task)
 @click.option("--dont-wait", is_flag=True, help="Return at once; the task goes on.")
 @with_agent
 def start(agent: Agent, ref: str, dont_wait: bool) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner_agent.cli.logs import log_options, show_log
+from runner_agent.cli.completing import complete_execution, complete_task
+from runner_agent.cli.logs import Source, log_options, show
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
@@ -77,7 +78,7 @@ def _table(agent: Agent, tasks: list[Task]) -> str:
 
 
 @click.command()
-@click.argument("ref", metavar="REF|EXECUTION-ID")
+@click.argument("ref", metavar="REF|EXECUTION-ID", shell_complete=complete_execution)
 @with_output
 @with_agent
 def get(agent: Agent, ref: str, output: str) -> None:
@@ -169,7 +170,7 @@ def task_names(agent: Agent) -> dict[str, str]:
 
 
 @click.command()
-@click.argument("ref", metavar="REF|EXECUTION-ID")
+@click.argument("ref", metavar="REF|EXECUTION-ID", shell_complete=complete_execution)
 @with_agent
 def stop(agent: Agent, ref: str) -> None:
     """Stop an execution, or all of a task.
@@ -197,7 +198,7 @@ def stop(agent: Agent, ref: str) -> None:
 
 
 @click.command()
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_task)
 @with_agent
 def delete(agent: Agent, ref: str) -> None:
     """Stop a task's executions and forget it.
@@ -212,22 +213,30 @@ def delete(agent: Agent, ref: str) -> None:
 
 
 @click.command()
-@click.argument("ref", metavar="REF|EXECUTION-ID")
+@click.argument(
+    "refs", metavar="REF|EXECUTION-ID...", nargs=-1, required=True, shell_complete=complete_execution
+)
 @click.option("--step", metavar="STEP", help="Only the log of this step: its label or id.")
 @log_options
 @with_agent
-def logs(agent: Agent, ref: str, step: str | None, query: LogQuery) -> None:
-    """Show and follow the log of an execution.
+def logs(agent: Agent, refs: tuple[str, ...], step: str | None, query: LogQuery) -> None:
+    """Show and follow logs of executions.
 
-    Of a task it is the newest execution. Follows until that has ended.
+    Of a task it is the newest execution. Follows until they have ended; Ctrl-C ends the following, not the
+    task. Of several, each line begins with the name given.
 
     \b
     Example:
       runner-agent task logs build
-      runner-agent task logs build --no-follow --tail 20
+      runner-agent task logs build test
+      runner-agent task logs build --step install --no-follow --tail 20
     """
-    execution = find_execution(agent, ref)
-    show_log(agent, execution_log(execution["id"]), query, step=_step_id(execution, step) if step else "")
+    sources: list[Source] = []
+    for ref in refs:
+        execution = find_execution(agent, ref)
+        only = _step_id(execution, step) if step else ""
+        sources.append(Source(ref, execution_log(execution["id"]), step=only))
+    show(agent, sources, query, prefixed=len(sources) > 1)
 
 
 def _step_id(execution: Execution, name: str) -> str:
@@ -240,7 +249,7 @@ def _step_id(execution: Execution, name: str) -> str:
 
 
 @click.command(name="list-executions")
-@click.argument("ref", required=False)
+@click.argument("ref", required=False, shell_complete=complete_task)
 @click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most."
 )

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from typing import TextIO
 
 _COLOURS = {
@@ -32,6 +33,21 @@ def paint(text: str, code: str, stream: TextIO) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if code and text and coloured(stream) else text
 
 
+def wrapped(text: str, stream: TextIO) -> str:
+    """Broken between words where the stream is a screen; a program gets it as it is."""
+    if not is_screen(stream):
+        return text
+    import textwrap
+
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns or 80
+    except OSError:
+        width = 80
+    # A command or an address that is broken cannot be copied.
+    shaped = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False, drop_whitespace=True)
+    return "\n".join("\n".join(shaped.wrap(line)) for line in text.split("\n"))
+
+
 def phase_colour(phase: str) -> str:
     """The SGR code for a phase, "" for none."""
     return _COLOURS.get(phase, "")
@@ -52,3 +68,27 @@ def out_bytes(data: bytes) -> None:
     """Data as it is."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """One character for a phase; what is on its way turns."""
+
+    fancy: bool
+
+    def of(self, phase: str, frame: int) -> str:
+        """The mark at a frame of the animation."""
+        if phase in _ON_ITS_WAY:
+            turns = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏" if self.fancy else "|/-\\"
+            return turns[frame % len(turns)]
+        fancy, plain = _MARKS.get(phase, ("○", "-"))
+        return fancy if self.fancy else plain
+
+
+_ON_ITS_WAY = frozenset({"STARTING", "STOPPING"})
+_MARKS = {"RUNNING": ("●", "*"), "SUCCEEDED": ("✓", "+"), "FAILED": ("✗", "!"), "PENDING": ("○", ".")}
+
+
+def marks(stream: TextIO) -> Marks:
+    """Those that the stream's encoding has."""
+    return Marks("utf" in (stream.encoding or "").lower())

@@ -13,9 +13,10 @@ from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.trigger_names import EVENTS
 from runner_agent.client.agent import Agent
+from runner_agent.client.errors import ApiError
 
 if TYPE_CHECKING:
-    from runner_agent.client.agent_messages import FireResult, Firing
+    from runner_agent.client.agent_messages import FireResult, Firing, Started
 
 
 @click.command(cls=WaitCommand)
@@ -84,11 +85,15 @@ def await_firing(agent: Agent, firing: Firing, timeout: float | None) -> None:
             await_execution(agent, execution, started.get("reference", ""), left())
         except Quit as failure:
             failures.append(failure)
+        except ApiError as error:
+            _tell_gone(error, "task", started)
     for started in firing.get("services", []):
         try:
             await_running(agent, agent.get_service(started.get("id", "")), left())
         except Quit as failure:
             failures.append(failure)
+        except ApiError as error:
+            _tell_gone(error, "service", started)
     if failures:
         for each in failures:
             note(str(each))
@@ -97,3 +102,12 @@ def await_firing(agent: Agent, firing: Firing, timeout: float | None) -> None:
             TIMED_OUT if late else FAILED,
             f"{len(failures)} of what {firing.get('event')} started did not come up.",
         )
+
+
+def _tell_gone(error: ApiError, kind: str, started: Started) -> None:
+    """What an earlier firing started may have been deleted since: there is nothing to wait for. Raises any
+    other error.
+    """
+    if error.code != "not_found":
+        raise error
+    note(f"{kind} {started.get('reference') or started.get('id', '')} has been deleted since.")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.completing import complete_file
 from runner_agent.cli.exits import INVALID, Quit
 from runner_agent.cli.trigger_names import EVENTS
 from runner_agent.client.addresses import Endpoint, find_agent
@@ -20,7 +21,7 @@ USUAL = ("postDevcontainerStart", "postEnvironmentStart")
 
 # long: its options and its help are most of it
 @click.command()
-@click.argument("file", required=False)
+@click.argument("file", required=False, shell_complete=complete_file)
 @click.option(
     "--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Where state and logs are kept."
 )
@@ -69,6 +70,7 @@ def up(
     if not workspace.is_dir():
         raise Quit(INVALID, f"The workspace {workspace} is not a directory; name one with --workspace.")
     events = () if no_fire else fire or USUAL
+    state_dir = state_dir or click.get_current_context().find_root().params.get("state_dir")
     settings = _settings(state_dir, workspace)
     endpoint = _live(settings.state_dir)
     name = file or _default(workspace)

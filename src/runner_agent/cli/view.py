@@ -1,42 +1,26 @@
 """What `up` shows: plain lines in a pipe; on a terminal a status block under the scrolling logs."""
 
+from __future__ import annotations
+
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from runner_agent.cli.durations import show_seconds
-from runner_agent.cli.terminal import PREFIX_COLOURS, is_screen, paint, phase_colour
+from runner_agent.cli.board import Board
+from runner_agent.cli.panel import FRAMES_A_SECOND, panel
+from runner_agent.cli.prefixes import Prefixes
+from runner_agent.cli.terminal import is_screen, paint, phase_colour
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from runner_agent.cli.meter import Meter
+    from runner_agent.client.agent import Agent
+
 AGENT = "agent"
 """The label of the agent's own lines."""
-LABEL_WIDTH = 20
-"""Longer labels push their lines out."""
-
-
-@dataclass(slots=True)
-class Row:
-    """A service or an execution: its phase, since when (monotonic seconds), and how long it took."""
-
-    name: str
-    phase: str
-    since: float
-    message: str = ""
-    took: str = ""
-    news: bool = False
-    """Its phase has changed and nobody was told yet."""
-
-
-@dataclass(slots=True)
-class Board:
-    """What there is to show, by id, in the order of appearance."""
-
-    services: dict[str, Row] = field(default_factory=dict[str, Row])
-    tasks: dict[str, Row] = field(default_factory=dict[str, Row])
+LEAST_HEIGHT = 4
 
 
 class PlainView:
@@ -45,18 +29,20 @@ class PlainView:
     def __init__(self, board: Board) -> None:
         """`board` is shown where there is a screen for it."""
         self.board = board
-        self._colours: dict[str, str] = {AGENT: "1"}
-        self._width = len(AGENT)
+        self.prefixes = Prefixes(first=AGENT, align=True)
 
     def open(self) -> None:
         """Before the first line."""
+
+    def watch(self, agent: Agent) -> None:
+        """There is an agent that can be asked."""
 
     def close(self) -> None:
         """After the last line."""
 
     def line(self, label: str, text: str) -> None:
         """A line of a log."""
-        sys.stdout.write(f"{self.prefix(label)}{text}\n")
+        sys.stdout.write(f"{self.prefixes.of(label)}{text}\n")
         sys.stdout.flush()  # a pipe's reader wants to see it now
 
     def news(self, text: str, phase: str = "") -> None:
@@ -65,15 +51,7 @@ class PlainView:
 
     def make_room(self, labels: Iterable[str]) -> None:
         """For labels to come, so that lines begin at one column from the first on."""
-        self._width = max(self._width, *(min(len(label), LABEL_WIDTH) for label in (AGENT, *labels)))
-
-    def prefix(self, label: str) -> str:
-        """`web   | `: labels are of one width, each in a colour of its own."""
-        self.make_room([label])
-        colour = self._colours.setdefault(
-            label, PREFIX_COLOURS[(len(self._colours) - 1) % len(PREFIX_COLOURS)]
-        )
-        return paint(f"{label:<{self._width}} | ", colour, sys.stdout)
+        self.prefixes.make_room(labels)
 
 
 class LiveView(PlainView):
@@ -85,11 +63,12 @@ class LiveView(PlainView):
         from rich.live import Live
 
         super().__init__(board)
+        self._meters: list[Meter] = []
         self._console = Console(highlight=False)
         self._live = Live(
             get_renderable=self._block,
             console=self._console,
-            refresh_per_second=4,
+            refresh_per_second=FRAMES_A_SECOND,
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -98,41 +77,35 @@ class LiveView(PlainView):
         """Begins to draw."""
         self._live.start()
 
+    def watch(self, agent: Agent) -> None:
+        """From now on it is asked what processes use."""
+        from runner_agent.cli.meter import Meter
+
+        meter = Meter(agent, self.board)
+        self._meters.append(meter)
+        meter.open()
+
     def close(self) -> None:
         """Leaves the last block on the screen."""
+        for meter in self._meters:
+            meter.close()
+        self.board.hint = ""
         self._live.stop()
 
     def line(self, label: str, text: str) -> None:
         """Above the block, in the colours its program gave it."""
         from rich.text import Text
 
-        self._console.print(Text.from_ansi(self.prefix(label) + text), soft_wrap=True)
+        self._console.print(Text.from_ansi(self.prefixes.of(label) + text), soft_wrap=True)
 
-    def _block(self) -> "Text":
+    def _block(self) -> Text:
         from rich.text import Text
 
-        now = time.monotonic()
         room = self._console.size
-        services, tasks = self.board.services, self.board.tasks
-        width = max((len(row.name) for row in (*services.values(), *tasks.values())), default=0)
-        lines = [*_lines("services", services, width, now), *_lines("tasks", tasks, width, now)]
-        limit = max(room.height // 2, 3)
-        if len(lines) > limit:
-            lines = [*lines[: limit - 1], f"  ... and {len(lines) - limit + 1} more: runner-agent status"]
-        rule = "─" * min(room.width, 80)
-        text = Text("\n").join(Text.from_ansi(line) for line in [rule, *lines])
+        lines = panel(self.board, time.monotonic(), room.width, max(room.height // 2, LEAST_HEIGHT))
+        text = Text("\n").join(Text.from_ansi(line) for line in lines)
         text.no_wrap, text.overflow = True, "ellipsis"
         return text
-
-
-def _lines(title: str, rows: Mapping[str, Row], width: int, now: float) -> list[str]:
-    lines: list[str] = []
-    for row in list(rows.values()):
-        lead = f"{title:<8}" if not lines else " " * 8
-        phase = paint(f"{row.phase:<9}", phase_colour(row.phase), sys.stdout)
-        took = row.took or show_seconds(now - row.since)
-        lines.append(f"{lead}  {row.name:<{width}}  {phase}  {took:<7} {row.message}".rstrip())
-    return lines
 
 
 def make_view(board: Board) -> PlainView:

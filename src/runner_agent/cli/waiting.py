@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from runner_agent.cli.durations import show_seconds
 from runner_agent.cli.exits import FAILED, INTERRUPTED, TIMED_OUT, Quit
+from runner_agent.cli.progress import Progress
 from runner_agent.cli.terminal import note
-from runner_agent.cli.words import execution_phase, reference_of, service_phase, short
+from runner_agent.cli.words import FINISHED, execution_phase, reference_of, service_phase, short
 from runner_agent.client.agent import Agent
 from runner_agent.client.errors import ApiError, ClientError, WaitTimedOut
 from runner_agent.client.logs import execution_log, last_lines, service_log
@@ -35,24 +36,10 @@ def detaching(look: str) -> Generator[None]:
         ) from None
 
 
-class Progress:
-    """Tells of each phase once."""
-
-    def __init__(self) -> None:
-        """Nothing told yet."""
-        self._told: dict[str, str] = {}
-
-    def tell(self, what: str, phase: str) -> None:
-        """A line, if the phase of `what` is news."""
-        if self._told.get(what) != phase:
-            self._told[what] = phase
-            note(f"{what}: {phase}")
-
-
 def await_running(agent: Agent, service: Service, timeout: float | None) -> None:
     """Until the session wished for is RUNNING. Raises Quit if it ended before that, or took too long."""
     reference = reference_of(service)
-    progress = Progress()
+    progress = Progress(FINISHED | {"RUNNING"})
 
     def look() -> Service | Pending:
         now = _service(agent, service["id"], reference)
@@ -65,9 +52,10 @@ def await_running(agent: Agent, service: Service, timeout: float | None) -> None
         progress.tell(f"Service {reference}", phase)
         return now if phase in {"RUNNING", "FAILED", "STOPPED"} else Pending()
 
-    found = _within(
-        timeout, f"Service {reference} is not RUNNING", lambda: _wait(agent, look, service["id"], timeout)
-    )
+    with progress:
+        found = _within(
+            timeout, f"Service {reference} is not RUNNING", lambda: _wait(agent, look, service["id"], timeout)
+        )
     match service_phase(found):
         case "FAILED":
             raise _failed(agent, f"Service {reference}", service_log(service["id"]), found)
@@ -85,7 +73,7 @@ def await_running(agent: Agent, service: Service, timeout: float | None) -> None
 def await_stopped(agent: Agent, service: Service, timeout: float | None) -> None:
     """Until nothing of it runs. `service` is how it was before: what had FAILED then is no failure now."""
     reference = reference_of(service)
-    progress = Progress()
+    progress = Progress(FINISHED)
 
     def look() -> Service | Pending | None:
         try:
@@ -100,9 +88,10 @@ def await_stopped(agent: Agent, service: Service, timeout: float | None) -> None
         progress.tell(f"Service {reference}", phase)
         return now if phase in {"STOPPED", "FAILED"} else Pending()
 
-    found = _within(
-        timeout, f"Service {reference} is not STOPPED", lambda: _wait(agent, look, service["id"], timeout)
-    )
+    with progress:
+        found = _within(
+            timeout, f"Service {reference} is not STOPPED", lambda: _wait(agent, look, service["id"], timeout)
+        )
     before = service_phase(service), service.get("status", {}).get("session")
     if found is None or service_phase(found) == "STOPPED":
         return
@@ -133,20 +122,21 @@ def await_gone(agent: Agent, service: Service, timeout: float | None) -> None:
 
 def await_execution(agent: Agent, execution: Execution, task: str, timeout: float | None = None) -> None:
     """Until it has ended. Raises Quit unless it SUCCEEDED."""
-    progress = Progress()
+    progress = Progress(FINISHED)
 
     def look() -> Execution | Pending:
         now = agent.get_execution(execution["id"])
         tell_steps(now, progress)
         phase = execution_phase(now)
-        if phase not in {"SUCCEEDED", "FAILED", "STOPPED"}:
-            return Pending()
-        progress.tell(f"Task {task}", phase)
-        return now
+        ended = phase in {"SUCCEEDED", "FAILED", "STOPPED"}
+        if ended or progress.turning:
+            progress.tell(f"Task {task}", phase)
+        return now if ended else Pending()
 
-    found = _within(
-        timeout, f"Task {task} has not ended", lambda: _wait(agent, look, execution["id"], timeout)
-    )
+    with progress:
+        found = _within(
+            timeout, f"Task {task} has not ended", lambda: _wait(agent, look, execution["id"], timeout)
+        )
     match execution_phase(found):
         case "FAILED":
             raise _failed(agent, f"Task {task}", execution_log(execution["id"]), found)

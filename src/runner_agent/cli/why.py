@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.completing import complete_log
 from runner_agent.cli.durations import show_span
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import columns, emit
-from runner_agent.cli.terminal import paint, phase_colour
+from runner_agent.cli.terminal import paint, phase_colour, wrapped
 from runner_agent.cli.words import NOTHING, local_time, moment
 from runner_agent.client.agent import Agent
 from runner_agent.client.references import explain
@@ -24,7 +25,7 @@ SHORT_ID = 8
 
 
 @click.command()
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_log)
 @with_output
 @with_agent
 def why(agent: Agent, ref: str, output: str) -> None:
@@ -40,7 +41,13 @@ def why(agent: Agent, ref: str, output: str) -> None:
       runner-agent why 3f1c6f0e-5a0e-4c57-9a57-0c3c1f9d2b11 --json
     """
     found = explain(agent, ref)
-    emit(output, found, as_text(found) if output == "table" else "")
+    emit(output, found, _readable(as_text(found)) if output == "table" else "")
+
+
+def _readable(text: str) -> str:
+    """Sentences are broken between words; what was quoted stays as it is."""
+    lines = text.split("\n")
+    return "\n".join(line if line.startswith("  |") else wrapped(line, sys.stdout) for line in lines)
 
 
 def as_text(found: Explanation, now: datetime | None = None) -> str:

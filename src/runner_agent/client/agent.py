@@ -13,8 +13,9 @@ if TYPE_CHECKING:
         Explanation,
         FireResult,
         Firing,
-        LiveStatus,
+        LiveNow,
         Plan,
+        Prebuild,
         TimelineEntry,
     )
     from runner_agent.client.messages import (
@@ -167,14 +168,38 @@ class Agent:
         """Newest first."""
         return self._pages(self._own, "ListFirings", "firings", None)
 
+    def start_prebuild(self, time_limit: float) -> Prebuild:
+        """Begin one; `time_limit` is seconds. Nothing else fires until it has ended."""
+        begun: Prebuild = self._own("StartPrebuild", {"timeLimit": time_limit})["prebuild"]
+        return begun
+
+    def get_prebuild(self, id_: str = "") -> Prebuild:
+        """The one with this id; without, the one under way or the last one of this boot."""
+        found: Prebuild = self._own("GetPrebuild", {"id": id_})["prebuild"]
+        return found
+
+    def cancel_prebuild(self, id_: str = "", *, now: bool = False) -> Prebuild:
+        """Stop everything in order, or with `now` kill it. Returns at once."""
+        ended: Prebuild = self._own("CancelPrebuild", {"id": id_, "now": now})["prebuild"]
+        return ended
+
     def plan(self, task_id: str) -> Plan:
         """What starting the task now would run."""
         plan: Plan = self._own("PlanTask", {"id": task_id})
         return plan
 
-    def live_status(self) -> Iterator[LiveStatus]:
-        """One for each service, oldest first."""
-        return self._pages(self._own, "ListLiveStatus", "services", None)
+    def live(self, *, usage: bool = False) -> LiveNow:
+        """Since when all is as it is; with `usage` the agent also measures what the processes use."""
+        now: LiveNow = {"services": [], "steps": []}
+        token = ""
+        while True:
+            page = {"pageSize": PAGE_SIZE, "token": token}
+            answer = self._own("ListLiveStatus", {"pagination": page, "usage": usage})
+            now["services"] += answer.get("services", [])
+            now["steps"] += answer.get("steps", [])
+            token = answer.get("pagination", {}).get("nextToken", "")
+            if not token:
+                return now
 
     def explain(self, reference: str = "", id_: str = "") -> Explanation:
         """Why it is in its phase. By the reference or id of a service or task, or the id of an execution."""

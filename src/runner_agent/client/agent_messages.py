@@ -59,6 +59,37 @@ class FireResult(TypedDict, total=False):
     skipped: list[Skipped]
 
 
+class PrebuildItem(TypedDict, total=False):
+    """A run of a task, or a service; `kind` is task or service, without a phase it has not begun."""
+
+    kind: str
+    event: str
+    reference: str
+    phase: str
+    message: str
+    required: bool
+    beganAt: str
+    endedAt: str
+    executionIds: list[str]
+    logTail: list[str]
+
+
+class Prebuild(TypedDict, total=False):
+    """`stage` is running, stopping or ended; `exitCode` means something once it has ended."""
+
+    id: str
+    stage: str
+    ending: str
+    exitCode: int
+    beganAt: str
+    beganBy: str
+    endedAt: str
+    timeLimit: float
+    items: list[PrebuildItem]
+    failures: list[str]
+    warnings: list[str]
+
+
 class PlanStep(TypedDict, total=False):
     """A task or a service; `dependsOn` holds references."""
 
@@ -80,6 +111,15 @@ class Plan(TypedDict, total=False):
     groups: list[PlanGroup]
 
 
+class Usage(TypedDict, total=False):
+    """What the processes of a service or a task use, all of them together; `memoryBytes` is a number."""
+
+    cpuSeconds: float
+    memoryBytes: str
+    processes: int
+    ports: list[int]
+
+
 class LiveStatus(TypedDict, total=False):
     """What the published messages leave out about a service."""
 
@@ -87,6 +127,23 @@ class LiveStatus(TypedDict, total=False):
     reference: str
     phaseSince: str
     readyAttempts: int
+    usage: Usage
+
+
+class LiveStep(TypedDict, total=False):
+    """A task that runs now, and the executions that wait for it."""
+
+    reference: str
+    executionIds: list[str]
+    runningSince: str
+    usage: Usage
+
+
+class LiveNow(TypedDict):
+    """All services, and the tasks that run."""
+
+    services: list[LiveStatus]
+    steps: list[LiveStep]
 
 
 class RunSeen(TypedDict, total=False):

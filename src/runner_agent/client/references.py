@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from runner_agent.client.agent_messages import Explanation
     from runner_agent.client.messages import Execution, Service, Task
 
+SHOWN = 20
+"""References in a message."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -69,6 +71,23 @@ def find_execution(agent: Agent, name: str) -> Execution:
     return newest
 
 
+def find_logged(agent: Agent, name: str) -> Service | Execution:
+    """Whatever has a log and goes by this reference or id: of a task the newest execution.
+
+    Raises NoSuchAutomation, naming what there is.
+    """
+    found = _service(agent, name)
+    if not isinstance(found, NotThere):
+        return found
+    if is_id(name) or not isinstance(_task(agent, name), NotThere):
+        return find_execution(agent, name)
+    raise NoSuchAutomation(_nothing("service or task", name, _all_references(agent)))
+
+
+def _all_references(agent: Agent) -> list[str]:
+    return [each.get("metadata", {}).get("reference", "") for each in (*agent.services(), *agent.tasks())]
+
+
 def explain(agent: Agent, name: str) -> Explanation:
     """Of whatever goes by this reference or id. Raises NoSuchAutomation, naming what there is."""
     for by_id in (True, False) if is_id(name) else (False,):
@@ -77,8 +96,7 @@ def explain(agent: Agent, name: str) -> Explanation:
         except ApiError as error:
             if error.code != "not_found":
                 raise
-    known = [each.get("metadata", {}).get("reference", "") for each in (*agent.services(), *agent.tasks())]
-    raise NoSuchAutomation(_nothing("service, task or execution", name, known))
+    raise NoSuchAutomation(_nothing("service, task or execution", name, _all_references(agent)))
 
 
 def newest_execution(agent: Agent, task: Task) -> Execution | NotThere:
@@ -123,4 +141,7 @@ def _nothing(kind: str, name: str, known: list[str]) -> str:
 
     close = difflib.get_close_matches(name, known, 1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
-    return f"There is no {kind} {name!r}. {hint}There is: {', '.join(sorted(known))}."
+    shown = ", ".join(sorted(known)[:SHOWN]) + (
+        f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    )
+    return f"There is no {kind} {name!r}. {hint}There is: {shown}."

@@ -63,9 +63,10 @@ class Stream:
 class Transport:
     """Requests to one endpoint. Holds no connection, so it may be used from several threads."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        """Connects to nothing yet."""
+    def __init__(self, endpoint: Endpoint, patience: float = REQUEST_TIMEOUT) -> None:
+        """Connects to nothing yet. `patience`: seconds of silence before an answer that are borne."""
         self.endpoint = endpoint
+        self._patience = patience
 
     def unary(self, method: str, message: Mapping[str, object]) -> object:
         """Connect JSON. `method` is `package.Service/Name`. Raises AgentUnreachable, ApiError."""
@@ -106,16 +107,17 @@ class Transport:
             match self.endpoint.address:
                 case UnixAddress(path):
                     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                    connection.settimeout(REQUEST_TIMEOUT)
+                    connection.settimeout(self._patience)
                     connection.connect(path)
                 case TcpAddress(host, port):
-                    connection = socket.create_connection((host, port), REQUEST_TIMEOUT)
+                    connection = socket.create_connection((host, port), self._patience)
         except OSError as error:
             if connection is not None:
                 connection.close()
             raise AgentUnreachable(
                 f"Cannot reach the agent at {self.endpoint.address} (from {self.endpoint.source}): "
-                f"{_reason(error)}. Start one with `runner-agent up`, or name a running one with --address."
+                f"{self._reason(error)}. "
+                "Start one with `runner-agent up`, or name a running one with --address."
             ) from None
         return connection
 
@@ -130,12 +132,17 @@ class Transport:
             raise self._no_answer(error) from None
 
     def _no_answer(self, error: OSError) -> AgentUnreachable:
-        return AgentUnreachable(f"The agent at {self.endpoint.address} did not answer: {_reason(error)}.")
+        return AgentUnreachable(
+            f"The agent at {self.endpoint.address} did not answer: {self._reason(error)}."
+        )
+
+    def _reason(self, error: OSError) -> str:
+        if isinstance(error, TimeoutError) and error.strerror is None:
+            return f"nothing came for {self._patience:g} s"
+        return _reason(error)
 
 
 def _reason(error: OSError) -> str:
-    if isinstance(error, TimeoutError) and error.strerror is None:
-        return f"nothing came for {REQUEST_TIMEOUT:.0f} s"
     if isinstance(error, ConnectionResetError | BrokenPipeError):
         return "it closed the connection"
     return (error.strerror or str(error) or type(error).__name__).lower()

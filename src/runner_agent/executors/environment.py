@@ -4,13 +4,19 @@ happens to have.
 
 import os
 import pwd
+import shlex
 import shutil
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELLS = ("/bin/bash", "/usr/bin/bash")
 FALLBACK_SHELL = "/bin/sh"
+UPSTREAM = ("gitpod", "ona")
+"""Commands that real automations files call, and that we answer where nobody else does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,8 @@ class Account:
 
 
 def account(name: str, own_environ: Mapping[str, str], own_path: str) -> Account:
-    """The account of `name`, or the agent's own for "". `own_path` is where the agent's commands are found.
+    """The account of `name`, or the agent's own for "". `own_path` is where the agent's commands are found,
+    folders joined as in PATH: they come last, so that they hide nothing.
 
     Raises KeyError for an unknown name.
     """
@@ -44,12 +51,36 @@ def account(name: str, own_environ: Mapping[str, str], own_path: str) -> Account
         "USER": login,
         "LOGNAME": login,
         "SHELL": (entry.pw_shell if entry else "") or FALLBACK_SHELL,
-        "PATH": path if own_path in ("", *path.split(":")) else f"{path}:{own_path}",
+        "PATH": ":".join(dict.fromkeys([*path.split(":"), *filter(None, own_path.split(":"))])),
         "LANG": own_environ.get("LANG", "C.UTF-8"),
     }
     if not switch and own_environ.get("HOME"):
         env["HOME"] = own_environ["HOME"]
     return Account(uid, gid, groups, env, switch)
+
+
+def command_path(state_dir: Path) -> str:
+    """Where the agent's own command is found, then those of upstream, which are written below `state_dir`."""
+    folder = state_dir / "bin"
+    with suppress(OSError):  # a full disk, say: runs do without
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+        for name in UPSTREAM:
+            # -P: a workspace with a `click.py` in it must not be imported from.
+            program = f"{shlex.quote(sys.executable)} -P -m runner_agent.cli.compat {name}"
+            _write_script(folder / name, f'#!/bin/sh\nexec {program} "$@"\n')
+    return f"{Path(sys.executable).parent}:{folder}"
+
+
+def _write_script(path: Path, text: str) -> None:
+    """Replaced whole: a run may be reading it."""
+    with suppress(OSError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.chmod(0o755)
+    fresh.replace(path)
 
 
 def _own_entry(uid: int) -> pwd.struct_passwd | None:

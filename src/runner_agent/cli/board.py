@@ -1,0 +1,52 @@
+"""What `up` knows of what is going on: rows of services and executions, and what their processes use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class StepRow:
+    """A task or service of a plan. `since`: monotonic seconds; "" as phase while it has not begun."""
+
+    name: str
+    phase: str = ""
+    since: float = 0.0
+    took: str = ""
+
+
+@dataclass(slots=True)
+class Row:
+    """A service or an execution: its phase, since when (monotonic seconds), and how long it took."""
+
+    name: str
+    phase: str
+    since: float
+    message: str = ""
+    took: str = ""
+    steps: dict[str, StepRow] = field(default_factory=dict[str, StepRow])
+    """Of an execution whose plan has several, by id, in the plan's order."""
+    news: bool = False
+    """Its phase has changed and nobody was told yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What the processes of a row or a step use; `cpu`: per cent of one processor, None if not yet known."""
+
+    cpu: float | None
+    memory: int
+    ports: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Board:
+    """What there is to show, by id, in the order of appearance.
+
+    `used` is replaced as a whole, by another thread: of services by id, of steps by execution and label.
+    """
+
+    services: dict[str, Row] = field(default_factory=dict[str, Row])
+    tasks: dict[str, Row] = field(default_factory=dict[str, Row])
+    used: Mapping[str | tuple[str, str], Used] = field(default_factory=dict[str | tuple[str, str], Used])
+    hint: str = ""
+    """What Ctrl-C does now."""

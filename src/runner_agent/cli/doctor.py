@@ -1,0 +1,103 @@
+"""`doctor`: looks at all that the agent rests on, and says what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from runner_agent.cli.exits import FAILED, INVALID, Quit
+from runner_agent.cli.finding import Finding, Verdict, broken
+from runner_agent.cli.options import STATE_HELP, with_output
+from runner_agent.cli.tables import emit
+from runner_agent.cli.terminal import note, paint
+
+if TYPE_CHECKING:
+    from runner_agent.cli.docker_engine import Choice
+    from runner_agent.daemon.settings import Settings
+
+_COLOURS = {Verdict.OK: "32", Verdict.NOTE: "33", Verdict.BROKEN: "31;1"}
+
+
+@click.command()
+@click.option("--state-dir", metavar="DIR", type=click.Path(path_type=Path), help=STATE_HELP)
+@click.option(
+    "--workspace",
+    metavar="DIR",
+    default=".",
+    type=click.Path(path_type=Path),
+    help="Where commands would run; this directory by default.",
+)
+@click.option("--docker-host", envvar="DOCKER_HOST", hidden=True, default="")
+@click.option("--docker-context", envvar="DOCKER_CONTEXT", hidden=True, default="")
+@with_output
+def doctor(
+    state_dir: Path | None, workspace: Path, docker_host: str, docker_context: str, output: str
+) -> None:
+    """Check this machine, and say what to do about what is amiss.
+
+    Looks at Python, the kernel, cgroups, systemd, Docker, the shell, limits, the disk, the state directory,
+    the agent and the automations file, and leaves no trace. The exit code is 0 if the agent can be used, also
+    with some things missing, and 1 if something must be mended.
+
+    \b
+    Example:
+      runner-agent doctor
+      runner-agent doctor --json | jq '.findings[] | select(.verdict != "ok")'
+    """
+    from runner_agent.cli.docker_engine import Choice
+
+    settings = _settings(state_dir, workspace)
+    findings = list(_findings(settings, Choice(docker_host, docker_context)))
+    usable = all(finding.verdict is not Verdict.BROKEN for finding in findings)
+    shown = [
+        {"check": each.check, "verdict": each.verdict.value, "found": each.found, "advice": each.advice}
+        for each in findings
+    ]
+    emit(output, {"usable": usable, "findings": shown}, as_text(findings))
+    if not usable:
+        raise Quit(FAILED, "Something here is broken: mend it, then ask again.")
+    if output == "table":
+        note("The agent can be used here.")
+
+
+def _settings(state_dir: Path | None, workspace: Path) -> Settings:
+    from runner_agent.daemon.settings import ServeOptions, load
+    from runner_agent.model.errors import InvalidArgument
+
+    overall: Path | None = click.get_current_context().find_root().params.get("state_dir")
+    try:
+        return load(ServeOptions(state_dir=state_dir or overall, workspace=workspace.absolute()))
+    except InvalidArgument as error:
+        raise Quit(INVALID, str(error)) from None
+
+
+def _findings(settings: Settings, choice: Choice) -> Iterator[Finding]:
+    from runner_agent.cli import doctor_agent, doctor_machine
+    from runner_agent.cli.docker_engine import engine
+
+    looks = [
+        *doctor_machine.looks(settings),
+        lambda: engine(choice),
+        *doctor_agent.looks(settings),
+    ]
+    for look in looks:
+        try:
+            yield look()
+        except OSError as error:  # a file that cannot be read says something too
+            yield broken(str(error.filename or "machine"), error.strerror or str(error), "see above")
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """One line a check, and the advice under it."""
+    width = max(len(each.check) for each in findings)
+    lines: list[str] = []
+    for each in findings:
+        word = paint(f"{each.verdict.value:<6}", _COLOURS[each.verdict], sys.stdout)
+        lines.append(f"{word}  {each.check:<{width}}  {each.found}")
+        if each.advice:
+            lines.append(f"{'':<6}  {'':<{width}}  → {each.advice}")
+    return "\n".join(lines)
