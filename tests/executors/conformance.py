@@ -6,6 +6,7 @@ The scripts are of the language of executors.scripted_language, which bash reads
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from itertools import count
@@ -68,7 +69,7 @@ class Stage:
         path = self.place.folder / log
         path.touch()
         return RunRequest(
-            run_id=RunId(f"00000000-0000-4000-8000-{number:012}"),
+            run_id=RunId(f"{os.getpid():08x}-0000-4000-8000-{number:012}"),
             role=RunRole.TASK,
             reference=Reference("build"),
             script=script,

@@ -46,7 +46,7 @@ class Place:
 
     def request(self, script: str) -> RunRequest:
         self._number += 1
-        name = f"run-{self._number}"
+        name = f"run-{os.getpid()}-{self._number}"  # remains are known by it, to tests beside this one too
         return RunRequest(
             run_id=RunId(name),
             role=RunRole.TASK,

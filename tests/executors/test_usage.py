@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,7 +47,7 @@ async def machine(scratch: Path) -> AsyncIterator[MachineExecutor]:
 
 def request(folder: Path, script: str) -> RunRequest:
     return RunRequest(
-        RunId("run-1"),
+        RunId(f"usage-{os.getpid()}"),
         RunRole.TASK,
         Reference("build"),
         script,
