@@ -88,6 +88,18 @@ def test_the_same_run_id_gives_the_same_handle(rig: Rig) -> None:
     wait_until(lambda: rig.client.call("survey") == {"runs": []})
 
 
+def test_a_run_that_is_told_of_leaves_its_folder_alone(rig: Rig) -> None:
+    """Its end is on record, so whoever asked removes it: what is written there now would stay for ever."""
+    refused = rig.order(log="/no/such/log")
+    with pytest.raises(Failed, match="not_started"):
+        rig.client.call("start", **refused)
+    later = rig.start()  # its holder dies after that of the first
+    later.ended()
+    later.wait_gone()
+    wait_until(lambda: rig.client.call("survey") == {"runs": []})
+    assert [path.name for path in Path(str(refused["dir"])).iterdir()] == ["latch"]
+
+
 def test_find_gives_the_handle(rig: Rig) -> None:
     run = rig.start("sleep 3600")
     assert rig.client.call("find", run_id="run1", dir=str(run.folder)) == {"found": run.handle}
@@ -267,7 +279,7 @@ def test_memory(rig: Rig) -> None:
     assert memory(nursery, "Rss") <= 12 * 1024
     own = sorted(memory(run.holder, "Private_Dirty") + memory(run.holder, "Private_Clean") for run in runs)
 
-    assert own[0] <= 650
+    assert own[0] <= 720  # KiB; the figure itself is in the benchmarks
     for run in runs:
         run.signal(wire.KILL)
         run.wait_gone()
