@@ -74,7 +74,8 @@ async def test_metrics_are_prometheus_text(world: World) -> None:
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 async def test_plain_pages_are_for_get(world: World, path: str) -> None:
     reply = await tcp(world, path, "POST", **BEARER)
-    assert (reply.status, reply.code, reply.headers["allow"]) == (405, "unimplemented", "GET")
+    assert (reply.status, reply.code, reply.headers["allow"]) == (405, "unimplemented", "GET, HEAD")
+    assert (await tcp(world, path, "HEAD", **BEARER)).status == 200
 
 
 async def test_without_metrics_there_is_no_such_page(world: World) -> None:

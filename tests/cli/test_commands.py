@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+import yaml
 
 from runner_agent.cli.durations import parse_duration, show_seconds
 from runner_agent.cli.root import LazyGroup, root
-from runner_agent.cli.tables import fitted
+from runner_agent.cli.tables import as_yaml, fitted
 from tests.client.fake_agent import Message, Refusal, execution, service, task, uuid
 
 if TYPE_CHECKING:
@@ -213,6 +214,17 @@ def test_plan(cli: Cli, fake: FakeAgent) -> None:
     assert json.loads(cli("plan", "build", "--json").out) == {"groups": groups}
 
 
+def test_the_plan_of_a_service_is_itself(cli: Cli, fake: FakeAgent) -> None:
+    fake.services = [service(1, "db", "STOPPED")]
+    assert cli("plan", "db").out.splitlines() == [
+        "Plan of db: 1 step in 1 group",
+        "  group 1",
+        "    service  db",
+    ]
+    told = cli("plan", "dd")
+    assert (told.code, "'dd'" in told.err, "db" in told.err) == (2, True, True)
+
+
 class TestStreams:
     def test_colours_only_where_somebody_sees_them(self, cli: Cli, fake: FakeAgent) -> None:
         fake.services = [service(1, "web", "RUNNING")]
@@ -331,3 +343,29 @@ def test_columns_that_find_no_room_go_from_the_last_and_a_phase_is_never_cut() -
     assert fitted([id_, 30, phase, started, duration, by], 80, 2) == [36, 18, 9, 8]
     assert fitted([id_, 30, phase, started, duration, by], 150, 2) == [36, 30, 9, 8, 8, 20]
     assert fitted([200, 30, phase], 80, 2) == [200, 8]
+
+
+def test_yaml_shows_scripts_as_people_write_them() -> None:
+    text = as_yaml({"command": "set -e\necho hi\n", "name": "hi"})
+    assert text == "command: |\n  set -e\n  echo hi\nname: hi"
+
+
+def test_an_odd_text_survives_yaml() -> None:
+    data = {"command": "a \n\tb\x07\n", "plain": "yes", "number": "5"}
+    assert yaml.safe_load(as_yaml(data)) == data
+
+
+def test_a_state_directory_that_cannot_be_listed_will_do(
+    cli: Cli, fake: FakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interface: the user that runs are of may talk to an agent whose state is root's, mode 0711."""
+    agent_json = {"pid": 1, "addresses": [fake.address], "environmentId": uuid(1), "version": "0"}
+    (tmp_path / "agent.json").write_text(json.dumps(agent_json), encoding="utf-8")
+
+    def refuse(_path: object, _mode: int) -> bool:
+        """As the kernel does whoever may pass only."""
+        return False
+
+    monkeypatch.setattr(os, "access", refuse)
+    answer = cli("service", "list", "--state-dir", str(tmp_path))
+    assert answer.code == 0, answer.err

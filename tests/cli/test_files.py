@@ -63,6 +63,13 @@ def test_validate_tells_all_errors_with_their_places(cli: Cli, file: Path) -> No
     assert {error["line"] for error in errors} == {3, 4} or len(errors) == 2
 
 
+def test_validate_changes_nothing_and_says_nothing_of_it(cli: Cli, file: Path) -> None:
+    file.write_text("tasks: []", encoding="utf-8")
+    answer = cli("automations", "validate", str(file))
+    assert answer.code == 2
+    assert "1 error found.\n" in answer.err
+
+
 def test_validate_strict_holds_to_the_published_triggers(cli: Cli, file: Path) -> None:
     file.write_text(FILE.replace("postEnvironmentStart", "postMachineStart"))
     assert cli("auto", "validate", str(file)).code == 0

@@ -75,10 +75,20 @@ def test_all_that_is_wrong_is_told_at_once_with_its_place(tmp_path: Path) -> Non
         ({"HOME": "/home/me"}, 1, "unix:/home/me/.local/state/runner-agent/api.sock"),
         ({"RUNNER_AGENT_STATE_DIR": "/s", "XDG_RUNTIME_DIR": "/run/user/1"}, 1, "unix:/s/api.sock"),
         ({"RUNNER_AGENT_LISTEN": "unix:/a, tcp:127.0.0.1:0"}, 0, "unix:/a tcp:127.0.0.1:0"),
+        (
+            {"RUNNER_AGENT_LISTEN": "tcp:127.0.0.1:0", "RUNNER_AGENT_STATE_DIR": "/s"},
+            0,
+            "tcp:127.0.0.1:0 unix:/s/api.sock",
+        ),
+        (
+            {"RUNNER_AGENT_LISTEN": "tcp:127.0.0.1:0", "RUNNER_AGENT_STATE_DIR": f"/{'s' * 100}"},
+            0,
+            "tcp:127.0.0.1:0",
+        ),
     ],
 )
 def test_where_it_listens_unless_told(tmp_path: Path, environ: dict[str, str], uid: int, listen: str) -> None:
-    """Interface: files and addresses."""
+    """Interface: files and addresses. Beside TCP alone, too, commands find the agent (rule 5.2)."""
     environ = {"HOME": str(tmp_path), **environ}
     options = ServeOptions(workspace=tmp_path, config=file_of(tmp_path / "c.yaml", ""))
     assert " ".join(load(options, environ, uid).listen) == listen

@@ -235,6 +235,8 @@ def test_the_time_limit_is_exit_code_3_and_wins(stage: Stage) -> None:
         "fails": "FAILED",
         "deaf-task": "STOPPED",
     }
+    took = {one["reference"]: one["seconds"] for one in report["items"]}
+    assert took["deaf-task"] > 3, "what was stopped has begun and ended too"
     assert stage.daemon.survivors() == []
 
 

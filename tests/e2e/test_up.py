@@ -149,6 +149,19 @@ def test_beside_a_live_agent_it_applies_fires_and_attaches(stage: Stage) -> None
     assert stage.phase("attached") == "RUNNING"
 
 
+def test_of_two_begun_at_once_the_second_attaches(stage: Stage) -> None:
+    """Interface: `up` beside a live agent of the same state directory attaches to it."""
+    stage.write_file(automations(tasks=(task_yaml("once", "echo here; sleep 1", more=DEVCONTAINER),)))
+    both = [stage.spawn("up", "--workspace", str(stage.workspace)) for _ in range(2)]
+    told = [lines_until(each, "| here") for each in both]
+    for each in both:
+        each.send_signal(signal.SIGINT)
+    ends = sorted((each.communicate(timeout=40)[1], each.returncode) for each in both)
+    assert sum("ready: pid" in line for lines in told for line in lines) == 1, told
+    assert any("Attaching to the agent" in err for err, _ in ends), ends
+    nothing_left(stage)
+
+
 def test_the_agent_of_up_ends_with_it(stage: Stage) -> None:
     """A terminal that is closed, or `kill -9`: its services do not go on unseen."""
     stage.write_file(

@@ -97,8 +97,9 @@ def _get(answer: Callable[[Head], Awaitable[Answer]]) -> App:
     async def app(scope: Scope, _: Receive, send: Send) -> None:
         head = head_of(scope)
         try:
-            if head.verb != "GET":
-                raise wrong_verb("GET")
+            # Some probes look at the status alone; the server cuts the body.
+            if head.verb not in ("GET", "HEAD"):
+                raise wrong_verb("GET, HEAD")
             told = await answer(head)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             told = refusal(tell(error))

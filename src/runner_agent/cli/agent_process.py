@@ -7,16 +7,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from runner_agent.cli.exits import FAILED, Quit
-from runner_agent.client.addresses import read_agent_file
+from runner_agent.client.addresses import Endpoint, read_agent_file
 
 PORTS = range(7780, 7800)
 READY_WITHIN = 60.0
 """Seconds. The agent is ready within a quarter of one, unless it has thousands of runs to adopt."""
 LOOK_EVERY = 0.02
+
+
+class NotStarted(Quit):
+    """The agent has ended before it was ready."""
 
 
 class AgentProcess:
@@ -42,7 +46,7 @@ class AgentProcess:
         )
 
     def wait_ready(self) -> None:
-        """Until its agent.json is there. Raises Quit with its own words if it ends instead."""
+        """Until its agent.json is there. Raises NotStarted with its own words if it ends instead."""
         deadline = time.monotonic() + READY_WITHIN
         while True:
             found = read_agent_file(self._state_dir)
@@ -50,8 +54,8 @@ class AgentProcess:
                 return
             if self.ended():
                 code = self._process.returncode
-                said = self.words().strip().removeprefix("runner-agent: ")
-                raise Quit(
+                said = self.words().strip().removeprefix("Error: ")
+                raise NotStarted(
                     code if code > 0 else FAILED, said or f"The agent ended with {code} before it was ready."
                 )
             if time.monotonic() > deadline:
@@ -77,6 +81,27 @@ class AgentProcess:
         said = os.pread(self._words.fileno(), 1 << 20, self._told)
         self._told += len(said)
         return said.decode(errors="replace")
+
+
+def quicker(state_dir: Path, live: Callable[[Path], Endpoint | None]) -> Endpoint | None:
+    """The agent that somebody else began at the same moment, once `live` finds that it answers; None if
+    nobody did, or it has ended.
+    """
+    deadline = time.monotonic() + READY_WITHIN
+    while _holder_lives(state_dir) and time.monotonic() < deadline:
+        if (endpoint := live(state_dir)) is not None:
+            return endpoint
+        time.sleep(LOOK_EVERY)
+    return None
+
+
+def _holder_lives(state_dir: Path) -> bool:
+    """Whether the process that wrote itself into the state directory's lock is still there."""
+    try:
+        pid = int((state_dir / "agent.lock").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return False
+    return Path(f"/proc/{pid}").exists()
 
 
 def free_port() -> int:

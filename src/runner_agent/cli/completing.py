@@ -28,6 +28,11 @@ def complete_task(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     return _items(ctx, incomplete, services=False)
 
 
+def complete_automation(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """References of services and tasks."""
+    return _items(ctx, incomplete)
+
+
 def complete_execution(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """References of tasks; once something is typed, ids of executions too."""
     return _items(ctx, incomplete, services=False, executions=bool(incomplete))

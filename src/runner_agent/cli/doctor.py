@@ -11,7 +11,7 @@ import click
 
 from runner_agent.cli.exits import FAILED, INVALID, Quit
 from runner_agent.cli.finding import Finding, Verdict, broken
-from runner_agent.cli.options import STATE_HELP, with_output
+from runner_agent.cli.options import FOLDER, STATE_HELP, with_output
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note, paint
 
@@ -23,12 +23,12 @@ _COLOURS = {Verdict.OK: "32", Verdict.NOTE: "33", Verdict.BROKEN: "31;1"}
 
 
 @click.command()
-@click.option("--state-dir", metavar="DIR", type=click.Path(path_type=Path), help=STATE_HELP)
+@click.option("--state-dir", metavar="DIR", type=FOLDER, help=STATE_HELP)
 @click.option(
     "--workspace",
     metavar="DIR",
     default=".",
-    type=click.Path(path_type=Path),
+    type=FOLDER,
     help="Where commands would run; this directory by default.",
 )
 @click.option("--docker-host", envvar="DOCKER_HOST", hidden=True, default="")

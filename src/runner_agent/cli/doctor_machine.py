@@ -75,7 +75,7 @@ def _cgroup(configured: str) -> Finding:
     home = configured or _own_cgroup()
     advice = "not needed: without cgroups, runs are ended by walking their process trees"
     if not home:
-        return remark("cgroup", "no cgroup v2 hierarchy", advice)
+        return remark("cgroup", "no version 2 hierarchy of this machine's own", advice)
     probe = Path(home) / f"runner-agent-doctor-{os.getpid()}"
     try:
         probe.mkdir()

@@ -38,6 +38,11 @@ def show_seconds(seconds: float) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600}h"
 
 
+def show_limit(seconds: float) -> str:
+    """As people write it: `5m`, not `5m00s`."""
+    return show_seconds(seconds).replace("m00s", "m").replace("h00m", "h")
+
+
 def show_span(span: "timedelta") -> str:
     """As show_seconds."""
     return show_seconds(span.total_seconds())

@@ -54,6 +54,6 @@ def message_of(error: ClientError) -> str:
     """One sentence more where the agent cannot know what the caller could do."""
     if isinstance(error, ApiError) and error.code == "unauthenticated":
         return (
-            f"{error} Over TCP the agent wants its token: set RUNNER_AGENT_TOKEN to the text of STATE/token."
+            f"{error}. Over TCP the agent wants its token: set RUNNER_AGENT_TOKEN to the text of STATE/token."
         )
     return str(error)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.completing import complete_file
 from runner_agent.cli.exits import INVALID, Quit
 from runner_agent.cli.file_messages import as_message, changes
 from runner_agent.cli.options import with_agent, with_output
@@ -36,7 +37,7 @@ STANDARD_INPUT = "-"
 
 
 @click.command()
-@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.argument("files", metavar="[FILE]...", nargs=-1, shell_complete=complete_file)
 @click.option("--strict", is_flag=True, help="Accept only the triggers of the published schema.")
 @with_output
 def validate(files: tuple[str, ...], strict: bool, output: str) -> None:
@@ -68,11 +69,11 @@ def validate(files: tuple[str, ...], strict: bool, output: str) -> None:
     data = {kind: [dataclasses.asdict(one) for one in those] for kind, those in found.items()}
     emit(output, {"valid": not errors, **data}, "\n".join(told))
     if errors:
-        raise Quit(INVALID, f"{errors} error{'' if errors == 1 else 's'} found; nothing was changed.")
+        raise Quit(INVALID, f"{errors} error{'' if errors == 1 else 's'} found.")
 
 
 @click.command()
-@click.argument("file", required=False)
+@click.argument("file", required=False, shell_complete=complete_file)
 @click.option("-s", "--set-default", is_flag=True, help="Also make FILE the one the agent applies by itself.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @with_output

@@ -17,13 +17,15 @@ Command = Callable[..., None]
 
 ADDRESS_HELP = "The agent's address: unix:PATH or tcp:HOST:PORT."
 STATE_HELP = "State directory of the agent to talk to."
+FOLDER = click.Path(path_type=Path, readable=False)
+"""A state directory lets other users pass, and not list it: that click takes for unreadable."""
 
 
 def with_agent(command: "Callable[Concatenate[Agent, P], None]") -> Command:
     """Adds `--address` and `--state-dir`, and hands the command a client of the agent they lead to."""
 
     @click.option("--address", metavar="ADDRESS", help=ADDRESS_HELP)
-    @click.option("--state-dir", metavar="DIR", type=click.Path(path_type=Path), help=STATE_HELP)
+    @click.option("--state-dir", metavar="DIR", type=FOLDER, help=STATE_HELP)
     @functools.wraps(command)
     def found(address: str | None, state_dir: Path | None, *args: P.args, **kwargs: P.kwargs) -> None:
         from runner_agent.client.addresses import find_agent

@@ -7,39 +7,48 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.completing import complete_automation
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import out
 from runner_agent.cli.words import reference_of
 from runner_agent.client.agent import Agent
-from runner_agent.client.references import find_task
+from runner_agent.client.references import find_planned
 
 if TYPE_CHECKING:
-    from runner_agent.client.agent_messages import PlanGroup
+    from runner_agent.client.agent_messages import Plan, PlanGroup
+    from runner_agent.client.messages import Service, Task
 
 
 @click.command()
-@click.argument("ref")
+@click.argument("ref", shell_complete=complete_automation)
 @click.option("--mermaid", is_flag=True, help="As a Mermaid flowchart, for Markdown.")
 @with_output
 @with_agent
 def plan(agent: Agent, ref: str, mermaid: bool, output: str) -> None:
-    """Show what starting a task would run.
+    """Show what starting a task or a service would run.
 
-    Groups run one after the other, the steps of a group at the same time. Nothing is run.
+    Groups run one after the other, the steps of a group at the same time. Nothing is run. A service needs
+    nothing but itself: only tasks depend on others.
 
     \b
     Example:
       runner-agent plan build
       runner-agent plan build --mermaid
     """
-    task = find_task(agent, ref)
-    found = agent.plan(task["id"])
+    subject = find_planned(agent, ref)
+    found = _plan_of(agent, subject)
     groups = found.get("groups", [])
     if mermaid:
         out(as_mermaid(groups))
     else:
-        emit(output, found, as_text(reference_of(task), groups) if output == "table" else "")
+        emit(output, found, as_text(reference_of(subject), groups) if output == "table" else "")
+
+
+def _plan_of(agent: Agent, subject: Service | Task) -> Plan:
+    if "commands" in subject.get("spec", {}):  # every service has them, and no task
+        return {"groups": [{"steps": [{"reference": reference_of(subject), "serviceId": subject["id"]}]}]}
+    return agent.plan(subject["id"])
 
 
 def as_text(reference: str, groups: Sequence[PlanGroup]) -> str:

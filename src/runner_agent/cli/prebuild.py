@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner_agent.cli.durations import Duration, show_seconds
+from runner_agent.cli.durations import Duration, show_limit, show_seconds
 from runner_agent.cli.exits import FAILED, INTERRUPTED, INVALID, Quit
-from runner_agent.cli.options import ADDRESS_HELP
+from runner_agent.cli.options import ADDRESS_HELP, FOLDER
 from runner_agent.cli.terminal import note, out
 from runner_agent.client.addresses import find_agent
 from runner_agent.client.agent import Agent
@@ -46,14 +46,12 @@ ONLY_PREBUILD = {"RUNNER_AGENT_PREBUILD": "true"}
     multiple=True,
     help="Write a report: junit=FILE or json=FILE. May be repeated.",
 )
-@click.option(
-    "--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Where state and logs are kept."
-)
+@click.option("--state-dir", metavar="DIR", type=FOLDER, help="Where state and logs are kept.")
 @click.option(
     "--workspace",
     metavar="DIR",
     default=".",
-    type=click.Path(path_type=Path),
+    type=FOLDER,
     help="Where commands run, where no agent runs yet; this directory by default.",
 )
 @click.option("--address", metavar="ADDRESS", help=ADDRESS_HELP)
@@ -85,13 +83,17 @@ def prebuild(
     address, state_dir = address or overall.get("address"), state_dir or overall.get("state_dir")
     find = _Finder(address, state_dir)
     if cancel:
-        find().cancel_prebuild()
-        note("The prebuild is being ended; `runner-agent status` shows how it goes on.")
+        over = find().cancel_prebuild().get("stage") == "ended"
+        note(
+            "No prebuild is under way; there is nothing to end."
+            if over
+            else "The prebuild is being ended; `runner-agent status` shows how it goes on."
+        )
         return 0
     settings = _settings(state_dir, workspace.absolute())
     if not settings.prebuild_timeout_least <= timeout <= LONGEST:
-        least = show_seconds(settings.prebuild_timeout_least)
-        raise click.UsageError(f"--timeout must be {least} to {show_seconds(LONGEST)}.")
+        least = show_limit(settings.prebuild_timeout_least)
+        raise click.UsageError(f"--timeout must be {least} to {show_limit(LONGEST)}.")
     try:
         info = find().get_agent()
     except AgentUnreachable:

@@ -2,11 +2,10 @@
 
 import importlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import click
 
-from runner_agent.cli.options import ADDRESS_HELP, STATE_HELP
+from runner_agent.cli.options import ADDRESS_HELP, FOLDER, STATE_HELP
 
 
 class LazyGroup(click.Group):
@@ -177,7 +176,7 @@ root = LazyGroup(
     """,
     params=[
         click.Option(["--address"], metavar="ADDRESS", help=ADDRESS_HELP),
-        click.Option(["--state-dir"], metavar="DIR", type=click.Path(path_type=Path), help=STATE_HELP),
+        click.Option(["--state-dir"], metavar="DIR", type=FOLDER, help=STATE_HELP),
         click.Option(
             ["--version"],
             is_flag=True,

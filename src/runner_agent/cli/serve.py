@@ -7,16 +7,15 @@ from pathlib import Path
 import click
 
 from runner_agent.cli.exits import FAILED, INVALID, Quit
+from runner_agent.cli.options import FOLDER
 from runner_agent.cli.trigger_names import EVENTS
 
 _PR_SET_PDEATHSIG = 1
 
 
 @click.command()
-@click.option(
-    "--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Where state and logs are kept."
-)
-@click.option("--workspace", metavar="DIR", type=click.Path(path_type=Path), help="Where commands run.")
+@click.option("--state-dir", metavar="DIR", type=FOLDER, help="Where state and logs are kept.")
+@click.option("--workspace", metavar="DIR", type=FOLDER, help="Where commands run.")
 @click.option(
     "--listen", metavar="ADDRESS", multiple=True, help="unix:PATH or tcp:HOST:PORT. May be repeated."
 )

@@ -17,11 +17,24 @@ def emit(output: str, data: object, table: str) -> None:
     if output == "json":
         out(json.dumps(data, indent=2, ensure_ascii=False))
     elif output == "yaml":
-        import yaml
-
-        out(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip("\n"))
+        out(as_yaml(data))
     elif table:
         out(table)
+
+
+def as_yaml(data: object) -> str:
+    """Texts of several lines stand as blocks, as people write them."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        style = "|" if "\n" in value else None
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)  # pyright: ignore[reportUnknownMemberType]
+
+    Dumper.add_representer(str, text)
+    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True).rstrip("\n")
 
 
 def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], phase: int | None = None) -> str:

@@ -39,7 +39,7 @@ def trigger(agent: Agent, event: str, once: str, wait: float | None, dry_run: bo
     """
     result = agent.fire(event, once, dry_run=dry_run)
     firing = result.get("firing", {})
-    emit(output, result, _told(result, dry_run=dry_run) if output == "table" else "")
+    emit(output, result, _told(result, once, dry_run=dry_run) if output == "table" else "")
     skipped = result.get("skipped", [])
     for each in skipped:
         note(f"task {each.get('reference', '')} could not be started: {each.get('reason', '')}")
@@ -52,7 +52,7 @@ def trigger(agent: Agent, event: str, once: str, wait: float | None, dry_run: bo
         raise Quit(FAILED, f"{len(skipped)} of the tasks that list {event} could not be started.")
 
 
-def _told(result: FireResult, *, dry_run: bool) -> str:
+def _told(result: FireResult, once: str, *, dry_run: bool) -> str:
     firing = result.get("firing", {})
     verb = "would start" if dry_run else "started"
     lines = [f"service {each.get('reference', '')}" for each in firing.get("services", [])]
@@ -61,7 +61,11 @@ def _told(result: FireResult, *, dry_run: bool) -> str:
         for each in firing.get("executions", [])
     ]
     if result.get("repeatedKey"):
-        note(f"{firing.get('event')} was fired with this key before; nothing new is started. It {verb}:")
+        # postMachineStart is fired once a boot without anybody's naming a key
+        before = "with this key before" if once else "in this boot already"
+        would = "would be" if dry_run else "is"
+        note(f"{firing.get('event')} was fired {before}; nothing new {would} started.")
+        note("It started:" if lines else "It started nothing.")
     elif lines:
         note(f"{firing.get('event')} {verb}:")
     else:

@@ -1,5 +1,6 @@
 """`up`: the agent in the foreground, with a file applied, events fired, and everything shown until Ctrl-C."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import click
 
 from runner_agent.cli.completing import complete_file
 from runner_agent.cli.exits import INVALID, Quit
+from runner_agent.cli.options import FOLDER
 from runner_agent.cli.trigger_names import EVENTS
 from runner_agent.client.addresses import Endpoint, find_agent
 from runner_agent.client.agent import Agent
@@ -22,14 +24,12 @@ USUAL = ("postDevcontainerStart", "postEnvironmentStart")
 # long: its options and its help are most of it
 @click.command()
 @click.argument("file", required=False, shell_complete=complete_file)
-@click.option(
-    "--state-dir", metavar="DIR", type=click.Path(path_type=Path), help="Where state and logs are kept."
-)
+@click.option("--state-dir", metavar="DIR", type=FOLDER, help="Where state and logs are kept.")
 @click.option(
     "--workspace",
     metavar="DIR",
     default=".",
-    type=click.Path(path_type=Path),
+    type=FOLDER,
     help="Where commands run; this directory by default.",
 )
 @click.option(
@@ -75,21 +75,30 @@ def up(
     endpoint = _live(settings.state_dir)
     name = file or _default(workspace)
     if endpoint is not None:
-        from runner_agent.cli.session import Attached
-
-        return Attached(Agent(Transport(endpoint)), settings.state_dir).run(
-            name, events, until_done=until_done
-        )
+        return _attach(endpoint, settings.state_dir, name, events, until_done)
     if name and name != "-":
         from runner_agent.cli.files import check
 
         check(name)
+    from runner_agent.cli.agent_process import NotStarted, quicker
     from runner_agent.cli.session import Own
 
     arguments = ["--workspace", str(workspace), *_listen(settings)]
     if state_dir is not None:
         arguments += ["--state-dir", str(settings.state_dir)]
-    return Own(settings.state_dir, arguments).run(name, events, until_done=until_done)
+    try:
+        return Own(settings.state_dir, arguments).run(name, events, until_done=until_done)
+    except NotStarted:
+        endpoint = quicker(settings.state_dir, _live)
+        if endpoint is None:
+            raise
+    return _attach(endpoint, settings.state_dir, name, events, until_done)
+
+
+def _attach(endpoint: Endpoint, state: Path, name: str, events: Sequence[str], until_done: bool) -> int:
+    from runner_agent.cli.session import Attached
+
+    return Attached(Agent(Transport(endpoint)), state).run(name, events, until_done=until_done)
 
 
 def _settings(state_dir: Path | None, workspace: Path) -> "Settings":

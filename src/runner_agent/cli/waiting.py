@@ -118,6 +118,7 @@ def await_gone(agent: Agent, service: Service, timeout: float | None) -> None:
         f"Service {reference_of(service)} is not gone",
         lambda: _wait(agent, look, service["id"], timeout),
     )
+    note(f"Service {reference_of(service)}: DELETED")
 
 
 def await_execution(agent: Agent, execution: Execution, task: str, timeout: float | None = None) -> None:

@@ -14,7 +14,7 @@ from runner_agent.cli.durations import show_span
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import columns, emit
 from runner_agent.cli.terminal import paint, phase_colour, wrapped
-from runner_agent.cli.words import NOTHING, local_time, moment
+from runner_agent.cli.words import NOTHING, counted, local_time, moment
 from runner_agent.client.agent import Agent
 from runner_agent.client.references import explain
 
@@ -119,7 +119,7 @@ def _probe(found: Explanation) -> list[str]:
     ending = probe.get("ending", "")
     ended = f", the last finished one: {ending}" if ending else ""
     lines = _quoted(probe.get("lines", [])) or ["  it has written nothing"]
-    return [f"Ready command: {probe.get('attempts', 0)} attempts{ended}; its last lines:", *lines]
+    return [f"Ready command: {counted(probe.get('attempts', 0), 'attempt')}{ended}; its last lines:", *lines]
 
 
 def _quoted(lines: Sequence[str]) -> list[str]:

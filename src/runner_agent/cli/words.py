@@ -42,6 +42,11 @@ def short(name: str) -> str:
     return name
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 attempt`, `2 attempts`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def reference_of(thing: Service | Task) -> str:
     """The reference, or the id where there is none."""
     return thing.get("metadata", {}).get("reference", "") or thing["id"]

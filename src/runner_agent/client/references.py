@@ -71,6 +71,14 @@ def find_execution(agent: Agent, name: str) -> Execution:
     return newest
 
 
+def find_planned(agent: Agent, name: str) -> Service | Task:
+    """A service or a task, by reference or id. Raises NoSuchAutomation, naming what there is."""
+    for found in (_task(agent, name), _service(agent, name)):
+        if not isinstance(found, NotThere):
+            return found
+    raise NoSuchAutomation(_nothing("service or task", name, _all_references(agent)))
+
+
 def find_logged(agent: Agent, name: str) -> Service | Execution:
     """Whatever has a log and goes by this reference or id: of a task the newest execution.
 

@@ -1,6 +1,7 @@
 """The schema of an automations file: marked nodes to entries, by rules 2.1 to 2.4 and 2.6."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
@@ -85,7 +86,8 @@ class Schema:
         entries = self._faults.entries(field, "entries by reference", example=form.example)
         for reference, entry in entries.items():
             if not REFERENCE.fullmatch(reference):
-                better = re.sub("[^a-zA-Z0-9_-]+", "-", reference)[:128].strip("-")
+                plain = unicodedata.normalize("NFKD", reference).encode("ascii", "ignore").decode()
+                better = re.sub("[^a-zA-Z0-9_-]+", "-", plain)[:128].strip("-")
                 hint = f"; write {better}" if better else ""
                 message = f"a reference is 1 to 128 of the characters a-z A-Z 0-9 _ -{hint}"
                 self._faults.add(entry.at, f"{field.path}.{shorten(reference)}", message)

@@ -104,9 +104,8 @@ class PrebuildControl:
         """Stop everything in order, or with `now` kill it. Idempotent. Raises NotFound."""
         present = self.latest()
         if present is None or id_ not in ("", present.id):
-            raise NotFound(
-                f"no prebuild {id_ or 'is under way and none'} has the id; there is nothing to end"
-            )
+            which = f"no prebuild has the id {id_}" if id_ else "no prebuild is under way"
+            raise NotFound(f"{which}; there is nothing to end")
         stage = present.stage
         match stage:
             case UnderWay():
@@ -136,14 +135,19 @@ class PrebuildControl:
     # ---------------------------------------------------------------- for its conductor
 
     def decide(self, prebuild: Prebuild) -> Fire | Wait | End:
-        """What comes next. To be asked at every change, so that it sees when things begin and end."""
-        firings = self.firings(prebuild)
-        self._times.note(self._store, firings, self._clock.wall())
+        """What comes next."""
+        firings = self.see(prebuild)
         settled = {
             event: rules.settled(executions_of(self._store, firing), services_of(self._store, firing))
             for event, firing in firings.items()
         }
         return rules.decide(prebuild, settled, Instant(self._clock.now()))
+
+    def see(self, prebuild: Prebuild) -> Firings:
+        """What it has fired. To be asked at every change: it notes when things begin and end."""
+        firings = self.firings(prebuild)
+        self._times.note(self._store, firings, self._clock.wall())
+        return firings
 
     async def fire(self, prebuild: Prebuild, action: Fire) -> None:
         """Once, however often it is asked. Raises RunnerError."""
@@ -157,7 +161,7 @@ class PrebuildControl:
 
     def report(self, prebuild: Prebuild, stage: TearingDown) -> Report:
         """How it went, once nothing runs any more."""
-        found = list_items(self._store, self.firings(prebuild), self._times, self._logs)
+        found = list_items(self._store, self.see(prebuild), self._times, self._logs)
         return rules.judge(stage.ending, rules.as_left(found, stage.services), self._clock.wall())
 
     async def stop_all(self, by: str) -> None:

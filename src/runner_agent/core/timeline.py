@@ -167,11 +167,15 @@ def _step(name: str, before: StepProgress | None, after: StepProgress | None) ->
 
 def _fired(firing: Firing) -> Entry:
     services, executions = len(firing.services), len(firing.executions)
-    text = f"{firing.event.value} fired: {services} services, {executions} executions"
+    text = f"{firing.event.value} fired: {_count(services, 'service')}, {_count(executions, 'execution')}"
     return Entry(firing.key, Reference(""), text, cause=firing.cause.by)
 
 
 # --- words
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _with_message(text: str, message: str) -> str:

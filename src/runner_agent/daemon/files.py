@@ -32,8 +32,9 @@ def make_state_dir(path: Path) -> None:
         probe.touch(mode=0o600)
         probe.unlink()
     except OSError as error:
+        why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
         raise StoreUnusable(
-            f"the state directory {path} cannot be written ({error.strerror}); "
+            f"the state directory {path} cannot be written ({why}); "
             f"make it writable for uid {os.getuid()}, or name another one with --state-dir"
         ) from None
 

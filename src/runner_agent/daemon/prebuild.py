@@ -142,6 +142,7 @@ class Conductor:
         going = asyncio.create_task(self._reconciler.bring_down(now=False), name="prebuild tear-down")
         try:
             while not going.done():
+                self._control.see(prebuild)
                 latest = self._control.under_way()
                 quickly = (
                     latest is not None and isinstance(latest.stage, TearingDown) and latest.stage.quickly

@@ -117,7 +117,11 @@ def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: i
     for name in _PATHS & found.keys():
         found[name] = cast("Path", found[name]).absolute()
     _require_directory(cast("Path", found["workspace"]))
-    found.setdefault("listen", _default_listen(options, cast("Path", found["state_dir"]), environ, uid))
+    given = cast("tuple[str, ...]", found.get("listen", ()))
+    own = _own_socket(options, cast("Path", found["state_dir"]), environ, uid)
+    # Also beside TCP alone: the commands of runs ask the agent there, and know no token.
+    if not any(address.startswith("unix:") for address in given) and (not given or _fits(own)):
+        found["listen"] = (*given, f"unix:{own}")
     return Settings(**cast("dict[str, Any]", found))
 
 
@@ -157,7 +161,11 @@ def _from_file(
 
     try:
         content = cast("object", yaml.safe_load(path.read_text(encoding="utf-8")) or dict[object, object]())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        told = f"cannot be read ({error.strerror}); name another file with --config"
+        wrong.append(Violation(str(path), told))
+        return []
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         wrong.append(Violation(str(path), f"cannot be read as YAML: {error}"))
         return []
     if not isinstance(content, dict):
@@ -182,32 +190,34 @@ def config_path(options: ServeOptions, environ: Mapping[str, str], uid: int) -> 
     return Path(base) / "runner-agent/config.yaml"
 
 
-def _default_listen(
-    options: ServeOptions, state_dir: Path, environ: Mapping[str, str], uid: int
-) -> tuple[str, ...]:
+def _own_socket(options: ServeOptions, state_dir: Path, environ: Mapping[str, str], uid: int) -> Path:
     """The API socket, as the interface fixes it: beside an explicit state directory, else in the run-time
     directory.
     """
     explicit = options.state_dir is not None or bool(environ.get(f"{PREFIX}STATE_DIR"))
     runtime = environ.get("XDG_RUNTIME_DIR")
     if explicit:
-        return (f"unix:{state_dir / SOCKET_NAME}",)
+        return state_dir / SOCKET_NAME
     if uid == 0:
-        return (f"unix:{SYSTEM_SOCKET}",)
-    if runtime:
-        return (f"unix:{runtime}/runner-agent/{SOCKET_NAME}",)
-    return (f"unix:{state_dir / SOCKET_NAME}",)
+        return SYSTEM_SOCKET
+    return Path(runtime) / "runner-agent" / SOCKET_NAME if runtime else state_dir / SOCKET_NAME
+
+
+def _fits(path: str | Path) -> bool:
+    """Whether it can be the address of a unix socket."""
+    return len(os.fsencode(path)) <= 107
 
 
 def parse_listen(text: str) -> Address:
     """`unix:PATH` or `tcp:HOST:PORT`; port 0 takes a free one. Raises InvalidArgument."""
     if text.startswith("unix:") and len(text) > len("unix:"):
         path = text.removeprefix("unix:").removeprefix("//")
-        if len(os.fsencode(path)) > 107:
+        if not _fits(path):
             raise InvalidArgument(
                 Violation(
                     "--listen",
-                    f"the socket path {path} is longer than the 107 bytes Linux takes; choose a shorter one",
+                    f"the socket path {path} is longer than the 107 bytes Linux takes; "
+                    "choose a shorter one here, or a shorter --state-dir",
                 )
             )
         return UnixAddress(path)
