@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from runner_agent.executors.holders import read_ending
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.launcher import wire
+from runner_agent.model.errors import Unavailable
 
 
 async def old_launcher(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -29,3 +31,51 @@ async def test_rule_5_6_no_secret_is_given_to_a_launcher_that_cannot_hide_it(scr
         assert refused.value.code == "not_started"
         assert "sesame" not in str(refused.value)
         await link.aclose()
+
+
+async def newer_launcher(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One of a version to come, which answers in words that ours can read, as ours does."""
+    frames = wire.Frames()
+    while data := await reader.read(1 << 16):
+        for message in frames.feed(data):
+            spoken = f"version {message['v']} is not spoken; this launcher speaks {wire.VERSION + 1}"
+            error = {"code": "version", "message": spoken}
+            writer.write(wire.encode({"v": wire.VERSION + 1, "id": message["id"], "error": error}))
+    writer.close()
+
+
+async def test_rule_7_4_a_launcher_of_another_version_is_told_of_until_it_is_replaced(scratch: Path) -> None:
+    """What to do is said; once that is done, the same link goes on."""
+    link = LauncherLink(scratch)
+    async with await asyncio.start_unix_server(newer_launcher, scratch / wire.SOCKET):
+        for _ in range(2):
+            with pytest.raises(Unavailable, match=r"speaks 2\); restart it .*: what runs goes on"):
+                await link.ask("ping")
+    (scratch / wire.SOCKET).unlink(missing_ok=True)
+    assert await link.ask("ping") == {}, "of our own version, which it starts"
+    await link.shutdown()
+
+
+async def test_a_launcher_of_ours_tells_an_agent_of_another_version(scratch: Path) -> None:
+    """The reverse: the words an older or newer agent gets name both versions, and nothing is done."""
+    link = LauncherLink(scratch)
+    assert await link.ask("ping") == {}
+    reader, writer = await asyncio.open_unix_connection(scratch / wire.SOCKET)
+    for version in (0, wire.VERSION + 1):
+        writer.write(wire.encode({"v": version, "id": 1, "op": "shutdown"}))
+        size = int.from_bytes(await reader.readexactly(4), "big")
+        told = wire.parse(await reader.readexactly(size))
+        assert told["error"] == {
+            "code": "version",
+            "message": f"version {version} is not spoken; this launcher speaks {wire.VERSION}",
+        }
+    writer.close()
+    assert await link.ask("ping") == {}
+    await link.shutdown()
+
+
+def test_rule_7_4_a_record_of_another_version_is_told_and_nobody_is_signalled(scratch: Path) -> None:
+    """An older agent finds what a newer holder wrote."""
+    (scratch / "ended").write_text('{"v": 2, "how": "exited", "code": 0}\n')
+    with pytest.raises(Unavailable, match=r"is of version 2; this is 1"):
+        read_ending(scratch)

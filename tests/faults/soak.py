@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 import time
@@ -117,7 +118,8 @@ class Soak:
     def sample(self) -> Sample:
         state = self._stage.state
         daemon, launcher = self._stage.daemon.process.pid, self._launcher()
-        files = [path for path in state.rglob("*") if path.is_file()]
+        # walk() passes over what vanishes meanwhile, as folders of runs do
+        files = [Path(folder, name) for folder, _, names in os.walk(state) for name in names]
         database = _size(state / "agent.db")
         return Sample(
             at=round(time.monotonic() - self._began, 1),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner_agent.launcher import procs, records, wire
+from runner_agent.model.errors import Unavailable
 from runner_agent.model.runs import Ending, Exited, Handle, NotStarted, Signaled
 
 TERMINATE = signal.SIGRTMIN + wire.TERMINATE
@@ -111,10 +112,13 @@ async def wait_record(holder: Holder, boot: str) -> Ending | None:
 
 
 def read_ending(folder: Path) -> Ending | None:
-    """The `ended` record in our terms, or None if there is none yet. Raises wire.Refused for one of another
+    """The `ended` record in our terms, or None if there is none yet. Raises Unavailable for one of another
     version.
     """
-    record = records.read(str(folder), records.ENDED)
+    try:
+        record = records.read(str(folder), records.ENDED)
+    except wire.Refused as refused:
+        raise Unavailable(f"how a run ended cannot be understood: {refused.text}") from None
     if record is None:
         return None
     match record.get("how"):

@@ -33,6 +33,11 @@ TOO_OLD_FOR_SECRETS = (
     " (systemctl restart runner-agent-launcher): what runs goes on"
 )
 
+ANOTHER_VERSION = (
+    "the launcher is of another version than this agent ({}); restart it (systemctl restart"
+    " runner-agent-launcher, or SIGTERM to ra-launcher): what runs goes on"
+)
+
 log = structlog.get_logger("launcher")
 
 
@@ -106,7 +111,12 @@ class LauncherLink:
 
     async def _hello(self) -> None:
         """From now on the launcher hears us and nobody older."""
-        hello = await self._ask("hello", {"epoch": self._epoch, "pid": os.getpid()})
+        try:
+            hello = await self._ask("hello", {"epoch": self._epoch, "pid": os.getpid()})
+        except Refused as refused:
+            if refused.code != "version":
+                raise
+            raise Unavailable(ANOTHER_VERSION.format(refused.text)) from None
         self._redacts = bool(hello.get("redacts"))
         log.debug("launcher answers", pid=hello.get("pid"), version=hello.get("version"))
 

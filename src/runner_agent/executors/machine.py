@@ -194,8 +194,9 @@ class MachineExecutor:
         """The run in a folder, if something of it is left."""
         try:
             record = records.read(str(folder), records.SPAWNED)
-        except Refused as refused:  # what cannot be verified is never signalled (rule 7.3)
-            log.warning("cannot take up a run", reason=refused.text)
+            ended = read_ending(folder) is not None
+        except (Refused, Unavailable) as error:  # what cannot be verified is never signalled (rule 7.3)
+            log.warning("cannot take up a run", reason=str(error))
             return None
         if record is None or record.get("void") or record.get("boot") != self._boot:
             return None
@@ -203,7 +204,7 @@ class MachineExecutor:
         holder = holder_of(handle)
         if holder.lives(self._boot):
             return handle
-        lost = read_ending(folder) is None and remains_of(holder, handle.run_id)
+        lost = not ended and remains_of(holder, handle.run_id)
         return handle if lost else None
 
     def _folder(self, run_id: RunId) -> Path:

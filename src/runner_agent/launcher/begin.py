@@ -34,8 +34,6 @@ def begin(order: "Order", report: int) -> Holder | None:
         latch = records.open_latch(order.folder)
         stage = "log"
         log = Copier(loglines.open_log(order.log, order.uid, order.gid))
-        if order.note:
-            log.note(order.note)
         stage = "record"
         return _claim_and_spawn(order, log, latch, report)
     except OSError as error:
@@ -51,6 +49,8 @@ def _claim_and_spawn(order: "Order", log: Copier, latch: int, report: int) -> Ho
     claimed = records.claim(order.folder, order.opening)
     if claimed < 0:  # somebody was first; the launcher reads who
         return None
+    if order.note:
+        log.note(order.note)
     began = time.monotonic_ns()
     try:
         leader = _spawn(order, log)

@@ -177,7 +177,8 @@ class Runs:
             self._pause = Pause()
         run.holders.discard(pid)
         if not run.holders:
-            self._settle(run, _judge(run))
+            if run.answers is not None:  # else it is told, and its folder may be going just now
+                self._settle(run, _judge(run))
             if self._runs.get(run.run_id) is run:
                 del self._runs[run.run_id]
 
