@@ -23,7 +23,7 @@ def check(root: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """The tree, as far as the script reads it."""
-    for name in ("scripts", "docs", "src", "proto", "bench"):
+    for name in ("scripts", "docs", "src", "proto", "bench", "tests"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignore)
     return tmp_path
