@@ -38,6 +38,7 @@ RANKS = {"STARTING": 1, "RUNNING": 2, "STOPPING": 3, "STOPPED": 4, "FAILED": 4}
 STEPS = {"PENDING": 0, "RUNNING": 1, "SUCCEEDED": 2, "FAILED": 2, "STOPPED": 2}
 GENEROUS = 20.0
 """Seconds that even the slowest read may take where the machine does much else."""
+NOBODY = "00000000-0000-4000-8000-000000000000"
 SCRIPTS = (
     ("sleep 600", "", ""),
     ("trap 'exit 3' TERM; sleep 600 & wait", "true", ""),
@@ -166,10 +167,14 @@ class Client:
     # --- wishes
 
     def _some_service(self) -> str:
-        return self._random.choice([service["id"] for service in self._agent.services()])
+        return self._one_of([service["id"] for service in self._agent.services()])
 
     def _some_task(self) -> str:
-        return self._random.choice([task["id"] for task in self._agent.tasks()])
+        return self._one_of([task["id"] for task in self._agent.tasks()])
+
+    def _one_of(self, ids: list[str]) -> str:
+        """The crowd may have deleted all for the moment."""
+        return self._random.choice(ids) if ids else NOBODY
 
     def _start(self) -> None:
         self._agent.start_service(self._some_service())
