@@ -33,8 +33,10 @@ class Book:
         self.runs: dict[str, Seen] = {}
         self.lag = SOON
         self.hindered = 0.0
+        self.down = False
+        """The agent goes down: SIGTERM to all (rule 7.1)."""
         self.forced = False
-        """The agent goes down at once: SIGKILL to all (rule 7.1)."""
+        """It does so at once: SIGKILL to all."""
         self.last_event = 0.0
         self.wishing = False
         """A wish is being written just now: the change of a wish is its doing."""
@@ -115,6 +117,10 @@ class Book:
 
     def terminated(self, seen: Seen) -> None:
         self.stir()
+        if self.down:  # rule 7.1, for what began in that very moment too
+            if (owner := self._owner(seen)) and owner[1].released is None:
+                owner[1].released = self._now()
+            return
         if seen.request.role is RunRole.TASK:
             record = seen.request.log.stem
             members = [one for one in self.executions.values() if self._in_plan(one, record)]
@@ -307,7 +313,7 @@ class Book:
             one.rebooted = one.rebooted or not one.phase.terminal
 
     def going_down(self, *, now: bool) -> None:
-        self.forced = now
+        self.forced, self.down = now, True
         for service in self.services.values():
             for session in service.sessions.values():
                 session.maybe = session.start is None

@@ -213,7 +213,7 @@ class History:
         self.book.going_down(now=now)
         self.book.wishing = True
         self.do(self._go_down(now=now))
-        self.book.wishing = self.book.forced = False
+        self.book.wishing = self.book.forced = self.book.down = False
         self.hinder()
 
     async def _go_down(self, *, now: bool) -> None:
