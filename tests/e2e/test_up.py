@@ -84,7 +84,7 @@ def test_ctrl_c_brings_everything_down_in_order(stage: Stage) -> None:
     up = stage.spawn("up")
     lines_until(up, "serving")
     up.send_signal(signal.SIGINT)
-    said, errors = up.communicate(timeout=20)
+    said, errors = up.communicate(timeout=60)
     no_traceback(said + errors)
     assert up.returncode == 0, (said, errors)
     assert (stage.workspace / "stopped").exists()
@@ -100,7 +100,7 @@ def test_a_second_ctrl_c_kills(stage: Stage) -> None:
     up.send_signal(signal.SIGINT)
     lines_until(up, "heard you")
     up.send_signal(signal.SIGINT)
-    said, errors = up.communicate(timeout=20)
+    said, errors = up.communicate(timeout=60)
     no_traceback(said + errors)
     assert up.returncode == 0
     nothing_left(stage)
@@ -142,11 +142,36 @@ def test_beside_a_live_agent_it_applies_fires_and_attaches(stage: Stage) -> None
     up = stage.spawn("up", str(file))
     lines_until(up, "done beside")
     up.send_signal(signal.SIGINT)
-    _, errors = up.communicate(timeout=20)
+    _, errors = up.communicate(timeout=60)
     assert up.returncode == 130
     assert "Detached" in errors
     assert not unreachable(stage.agent)
     assert stage.phase("attached") == "RUNNING"
+
+
+def test_attached_it_outlives_a_restart_of_the_agent(stage: Stage) -> None:
+    """Runs are kept (rule 7.2), and so are their lines: none is missing and none comes twice."""
+    stage.start()
+    stage.write_file(
+        automations(
+            services=(
+                service_yaml("web", "i=0; while sleep 0.1; do echo n$((i+=1)).; done", more=DEVCONTAINER),
+            )
+        )
+    )
+    attached = stage.spawn("up", "--workspace", str(stage.workspace))
+    seen = lines_until(attached, "n5.")
+    stage.daemon.sigkill()
+    seen += lines_until(attached, "waiting for it to come back")
+    stage.start()
+    seen += lines_until(attached, "the agent is back")
+    last = max(int(line.rpartition("n")[2].strip(".\n")) for line in seen if "| n" in line)
+    seen += lines_until(attached, f"n{last + 10}.")
+    numbers = [int(line.rpartition("n")[2].strip(".\n")) for line in seen if "| n" in line]
+    assert numbers == list(range(1, last + 11))
+    attached.send_signal(signal.SIGINT)
+    attached.communicate(timeout=60)
+    assert attached.returncode == 130
 
 
 def test_of_two_begun_at_once_the_second_attaches(stage: Stage) -> None:
@@ -170,7 +195,7 @@ def test_the_agent_of_up_ends_with_it(stage: Stage) -> None:
     up = stage.spawn("up")
     lines_until(up, "serving")
     up.kill()
-    up.communicate(timeout=10)
+    up.communicate(timeout=60)
     wait_until(lambda: stage.daemon.survivors() == [], 15, "everything is down")
 
 

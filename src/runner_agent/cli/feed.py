@@ -1,22 +1,25 @@
 """What an agent does, as one queue: changes of services and executions, and the lines of their logs.
 
-Threads follow the watch and each log; the queue's reader may be slow, and then they wait for it.
+Threads follow the watch and each log; the queue's reader may be slow, and then they wait for it. An
+agent that is restarted keeps its runs, so all is taken up again where it broke.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner_agent.cli.words import execution_phase, reference_of, service_phase
+from runner_agent.cli.feed_logs import Log, LogLine, Logs
+from runner_agent.cli.words import FINISHED, execution_phase, reference_of, service_phase
 from runner_agent.client.agent import Agent
-from runner_agent.client.errors import ApiError, ClientError
-from runner_agent.client.logs import LogQuery, execution_log, log_end, read_log, service_log
+from runner_agent.client.errors import AgentUnreachable, ApiError, ClientError
+from runner_agent.client.logs import execution_log, service_log
+from runner_agent.client.news import PATIENCE
 from runner_agent.client.transport import Transport
-from runner_agent.client.watch import Watch, watching
+from runner_agent.client.watch import RETRY, Watch, watching
 
 if TYPE_CHECKING:
     from runner_agent.client.agent_messages import FireResult
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
 
 ROOM = 1000
 """Lines read ahead of the screen."""
-LINE_LIMIT = 1 << 16
-"""Bytes of a line that are shown as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,6 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
-class LogLine:
-    """A line of the log of `label`."""
-
-    label: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Interrupt:
     """A signal came: SIGINT of a Ctrl-C, or SIGTERM."""
 
@@ -66,13 +59,23 @@ class Interrupt:
 
 
 @dataclass(frozen=True, slots=True)
+class Away:
+    """The agent does not answer; it may be restarting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """The agent answers again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
-    """The agent is gone."""
+    """The agent is gone for good."""
 
     reason: str
 
 
-Item = ServiceNow | ExecutionNow | Gone | LogLine | Interrupt | Lost
+Item = ServiceNow | ExecutionNow | Gone | LogLine | Interrupt | Away | Back | Lost
 
 
 class Feed:
@@ -87,8 +90,8 @@ class Feed:
         self._watch: Watch | None = None
         self._closed = False
         self._tasks: dict[str, str] = {}
-        self._offsets: dict[str, int] = {}
-        self._following: dict[str, threading.Thread] = {}
+        self._unfinished: set[str] = set()
+        self._logs = Logs(transport, self._put)
         self._seen_steps: set[tuple[str, str]] = set()
         self._firings: dict[str, str] = {}
         self._turn = threading.Lock()
@@ -97,8 +100,8 @@ class Feed:
     def start(self) -> None:
         """Begin: everything there is now, then what changes. Logs begin at their present ends."""
         for service in self._agent.services():
-            self._offsets[service["id"]] = log_end(self._transport, service_log(service["id"]))
-        self._spawn(self._follow_changes, "watch")
+            self._logs.skip(_log_of(service))
+        threading.Thread(target=self._follow_changes, name="watch", daemon=True).start()
         self._subscribed.wait()
 
     def fire(self, event: str) -> FireResult:
@@ -133,44 +136,60 @@ class Feed:
     @property
     def following(self) -> bool:
         """Whether a log has not come to its end."""
-        return any(thread.is_alive() for thread in list(self._following.values()))
+        return self._logs.following
 
     # ------------------------------------------------------------ threads
-
-    def _spawn(self, work: Callable[[], None], name: str) -> threading.Thread:
-        thread = threading.Thread(target=work, name=name, daemon=True)
-        thread.start()
-        return thread
 
     def _put(self, item: Item) -> None:
         self._room.acquire()
         self._items.put(item)
 
     def _follow_changes(self) -> None:
+        away_since = 0.0
         try:
-            with watching(self._transport) as watch:
-                self._watch = watch
-                present = list(self._agent.executions({"phases": _UNFINISHED}))
-                self._subscribed.set()
-                for service in self._agent.services():
-                    self._tell_service(service)
-                for execution in present:
-                    self._skip_old_lines(execution)
-                    self._tell_execution(execution)
-                while not self._closed:
-                    event = watch.next()
-                    with self._turn:
-                        self._tell(event.get("resourceType", ""), event.get("resourceId", ""))
+            while True:
+                try:
+                    with watching(self._transport) as watch:
+                        self._watch = watch
+                        if away_since:
+                            away_since = 0.0
+                            self._put(Back())
+                        self._watch_changes(watch)
+                except AgentUnreachable:
+                    now = time.monotonic()
+                    if self._closed or not self._subscribed.is_set() or now - (away_since or now) > PATIENCE:
+                        raise
+                    if not away_since:
+                        away_since = now
+                        self._put(Away())
+                    time.sleep(RETRY)
         except ClientError as error:
             if not self._closed:
                 self._put(Lost(str(error)))
         finally:
             self._subscribed.set()
 
+    def _watch_changes(self, watch: Watch) -> None:
+        """What there is now, then what changes."""
+        present = list(self._agent.executions({"phases": _UNFINISHED}))
+        first = not self._subscribed.is_set()
+        self._subscribed.set()
+        for service in self._agent.services():
+            self._tell_service(service)
+        for execution in present:
+            if first:
+                self._skip_old_lines(execution)
+            self._tell_execution(execution)
+        for known in () if first else self._unfinished - {execution["id"] for execution in present}:
+            self._tell("RESOURCE_TYPE_TASK_EXECUTION", known)  # it ended meanwhile
+        while not self._closed:
+            event = watch.next()
+            with self._turn:
+                self._tell(event.get("resourceType", ""), event.get("resourceId", ""))
+
     def _skip_old_lines(self, execution: Execution) -> None:
         for step in execution.get("status", {}).get("steps", []):
-            path = execution_log(execution["id"])
-            self._offsets[step["id"]] = log_end(self._transport, path, step["id"])
+            self._logs.skip(Log(step["id"], execution_log(execution["id"]), step=step["id"]))
 
     def _tell(self, kind: str, key: str) -> None:
         try:
@@ -186,10 +205,14 @@ class Feed:
     def _tell_service(self, service: Service) -> None:
         self._put(ServiceNow(service))
         if service_phase(service) != "STOPPED":
-            self._follow_log(service["id"], service_log(service["id"]), reference_of(service), "")
+            self._logs.follow(_log_of(service))
 
     def _tell_execution(self, execution: Execution) -> None:
         self._put(ExecutionNow(execution, self._task(execution)))
+        if execution_phase(execution) in FINISHED:
+            self._unfinished.discard(execution["id"])
+        else:
+            self._unfinished.add(execution["id"])
         if execution_phase(execution) == "PENDING":
             return
         labels = {
@@ -203,7 +226,7 @@ class Feed:
             once = self._firings.get(execution["id"], execution["id"]), label or ""
             if label is not None and once not in self._seen_steps:
                 self._seen_steps.add(once)
-                self._follow_log(step["id"], execution_log(execution["id"]), label, step["id"])
+                self._logs.follow(Log(step["id"], execution_log(execution["id"]), label, step["id"]))
 
     def _task(self, execution: Execution) -> str:
         task_id = execution.get("metadata", {}).get("taskId", "")
@@ -214,32 +237,9 @@ class Feed:
                 return task_id
         return self._tasks[task_id]
 
-    def _follow_log(self, key: str, path: str, label: str, step: str) -> None:
-        present = self._following.get(key)
-        if present is None or not present.is_alive():
-            self._following[key] = self._spawn(lambda: self._read_log(key, path, label, step), f"log {label}")
-
-    def _read_log(self, key: str, path: str, label: str, step: str) -> None:
-        query = LogQuery(offset=self._offsets.get(key, 0), step=step)
-        rest = b""
-        try:
-            for chunk in read_log(self._transport, path, query):
-                self._offsets[key] = self._offsets.get(key, 0) + len(chunk)
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._put(LogLine(label, _shown(line)))
-                if len(rest) > LINE_LIMIT:
-                    self._put(LogLine(label, _shown(rest)))
-                    rest = b""
-        except ClientError:
-            pass  # the watch tells when the agent is gone
-        if rest:
-            self._put(LogLine(label, _shown(rest)))
-
 
 _UNFINISHED = ["TASK_EXECUTION_PHASE_PENDING", "TASK_EXECUTION_PHASE_RUNNING"]
 
 
-def _shown(line: bytes) -> str:
-    """What a terminal would show of it in the end: a progress bar's last state."""
-    return line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
+def _log_of(service: Service) -> Log:
+    return Log(service["id"], service_log(service["id"]), reference_of(service))

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, assert_never
 from runner_agent.cli.board import Board, Row, StepRow
 from runner_agent.cli.durations import show_seconds
 from runner_agent.cli.exits import DONE, FAILED, Quit
-from runner_agent.cli.feed import ExecutionNow, Feed, Gone, Interrupt, Item, LogLine, Lost, ServiceNow
+from runner_agent.cli.feed import (
+    Away,
+    Back,
+    ExecutionNow,
+    Feed,
+    Gone,
+    Interrupt,
+    Item,
+    Lost,
+    ServiceNow,
+)
+from runner_agent.cli.feed_logs import LogLine
 from runner_agent.cli.view import make_view
 from runner_agent.cli.words import (
     FINISHED,
@@ -107,6 +118,10 @@ class Session:
             case Gone(key):
                 self.board.services.pop(key, None)
                 self.board.tasks.pop(key, None)
+            case Away():
+                self.view.news("the agent does not answer; waiting for it to come back", "FAILED")
+            case Back():
+                self.view.news("the agent is back")
             case Interrupt() | Lost() | None:
                 pass
             case _:

@@ -30,8 +30,10 @@ def execution_log(execution_id: str) -> str:
     return f"/logs/executions/{execution_id}"
 
 
-def read_log(transport: Transport, path: str, query: LogQuery) -> Iterator[bytes]:
-    """Chunks, as they come. Raises AgentUnreachable, ApiError."""
+def read_log(transport: Transport, path: str, query: LogQuery, comeback: float = COMEBACK) -> Iterator[bytes]:
+    """Chunks, as they come. An agent that went away has `comeback` seconds. Raises AgentUnreachable,
+    ApiError.
+    """
     at = query.offset or 0
     resumable = query.follow
     lost_at = 0.0
@@ -53,7 +55,7 @@ def read_log(transport: Transport, path: str, query: LogQuery) -> Iterator[bytes
         except AgentUnreachable:
             now = time.monotonic()
             lost_at = lost_at or now
-            if not (connected and resumable) or now - lost_at > COMEBACK:
+            if not (connected and resumable) or now - lost_at > comeback:
                 raise
             time.sleep(RETRY)
 
