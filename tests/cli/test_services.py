@@ -136,6 +136,11 @@ class TestStartAndWait:
         assert told.code == 3
         assert "Service web is not RUNNING after 0.2s." in told.err
 
+    def test_a_number_without_its_equals_sign(self, cli: Cli) -> None:
+        told = cli("service", "start", "--wait", "5", "web")
+        assert told.code == 2
+        assert "--wait=5" in told.err
+
     def test_stopped_or_deleted_by_somebody_else(self, cli: Cli, fake: FakeAgent) -> None:
         fake.services = [service(1, "web")]
         goes_through(fake, service(1, "web", "STOPPING", desired="STOPPED"))

@@ -63,8 +63,16 @@ class WaitCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         options = args.index("--") if "--" in args else len(args)
-        args = ["--wait=" if arg == "--wait" and at < options else arg for at, arg in enumerate(args)]
-        return super().parse_args(ctx, args)
+        bare = [at for at, arg in enumerate(args[:options]) if arg == "--wait"]
+        number = next((args[at + 1] for at in bare if at + 1 < options and args[at + 1][:1].isdecimal()), "")
+        args = ["--wait=" if at in bare else arg for at, arg in enumerate(args)]
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if not number:
+                raise
+            said = error.format_message().rstrip(".")  # about the number, taken for an argument
+            raise click.UsageError(f"{said}. To wait {number} at most: --wait={number}", ctx) from None
 
 
 def with_wait(help_text: str) -> Callable[[Command], Command]:
