@@ -74,4 +74,15 @@ BUDGETS: Mapping[str, Budget] = {
     "redaction.1": Budget("hiding 1 secret in every disguise", *at_least(200, "MB/s")),
     "redaction.5": Budget("the same with 5", *at_least(80, "MB/s")),
     "redaction.20": Budget("the same with 20", *at_least(20, "MB/s")),
+    "docker.first": Budget("StartService to the first instruction in a container, against the Engine's API"),
+    "docker.dev_first": Budget("the same in the dev container, against `docker exec`"),
+    "docker.many": Budget(
+        "20 containers started by 20 calls, to the last first instruction, against the API"
+    ),
+    "docker.output": Budget("output of a container, in blocks, against a json-file log"),
+    "docker.dev_output": Budget("the same in the dev container"),
+    "systemd.ready": Budget("power-on (start of our first unit) to READY"),
+    "systemd.began": Budget("power-on to the first instruction of a postMachineStart service"),
+    "systemd.restart": Budget("`systemctl restart`: from one agent to the next, runs taken up"),
+    "systemd.reload": Budget("`systemctl reload`: to the new program, ready and runs taken up"),
 }

@@ -9,6 +9,8 @@ from bench.measure import RESULTS, Figure
 
 SUBJECTS: Mapping[str, tuple[str, ...]] = {
     "speed": ("request.", "ending.", "fleet.", "plans.", "reads.", "api.", "command."),
+    "units": ("systemd.",),
+    "containers": ("docker.",),
     "cost": ("cold.", "memory.", "idle.", "logs.", "redaction."),
 }
 
@@ -65,6 +67,16 @@ def newest() -> dict[str, dict[str, Any]]:
 def speed_table() -> str:
     """Markdown: how fast it is."""
     return _markdown("speed")
+
+
+def units_table() -> str:
+    """Markdown: how fast it is as a service of systemd."""
+    return _markdown("units")
+
+
+def containers_table() -> str:
+    """Markdown: commands in containers."""
+    return _markdown("containers")
 
 
 def cost_table() -> str:

@@ -81,6 +81,20 @@ def soak() -> str:
     return "\n".join(lines)
 
 
+def mutations() -> str:
+    """Which defects the histories saw."""
+    newest = {one["name"]: one for one in _lines("mutations")}
+    if not newest:
+        return NONE_YET
+    lines = [f"| {one['name']} | {one['file']} | {_seen(one['caught'])} |" for one in newest.values()]
+    return "\n".join(["| defect | in | seen |", "|---|---|---|", *lines])
+
+
+def _seen(caught: str) -> str:
+    """In a few words, without the names that differ from time to time."""
+    return "yes" if caught else "**no**"
+
+
 def _lines(trial: str) -> Iterator[dict[str, Any]]:
     path = TRIALS / f"{trial}.jsonl"
     if path.exists():

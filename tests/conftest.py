@@ -11,10 +11,15 @@ import pytest
 from hypothesis import settings
 
 from tests.support.daemon import Daemon
+from tests.support.engine import Engine, missing
+from tests.support.machines import lacking
 from tests.support.processes import end_all_tied_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Before anything imports it: its rules explain their failures as test modules do.
+pytest.register_assert_rewrite("tests.executors.conformance")
 
 # A machine that is busy is not a slow example; bounds are pytest-timeout's.
 settings.register_profile("here", deadline=None)
@@ -38,3 +43,16 @@ def daemon(scratch: Path) -> Iterator[Daemon]:
     agent = Daemon(scratch)
     yield agent
     agent.close()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """A Docker Engine for all tests that ask for one; each has containers of its own names."""
+    if reason := missing():
+        lacking(reason)
+    one = Engine()
+    try:
+        one.start()
+        yield one
+    finally:
+        one.close()

@@ -34,15 +34,15 @@ class Served(World):
         self._connections: list[http.client.HTTPConnection] = []
 
     def connect_unix(self) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("localhost", timeout=5)
+        connection = http.client.HTTPConnection("localhost", timeout=30)
         self._connections.append(connection)
         connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(5)
+        connection.sock.settimeout(30)
         connection.sock.connect(str(self.path))
         return connection
 
     def connect_tcp(self) -> http.client.HTTPConnection:
-        self._connections.append(http.client.HTTPConnection("127.0.0.1", self.port, timeout=5))
+        self._connections.append(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30))
         return self._connections[-1]
 
     def hang_up(self) -> None:
@@ -61,7 +61,7 @@ async def serving(world: Served, server: Server | None = None) -> AsyncGenerator
     finally:
         world.hang_up()
         running.stop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await task
         await world.store.aclose()
 

@@ -102,7 +102,7 @@ async def test_calls_may_be_refused_before_they_are_heard(world: World) -> None:
 async def test_a_failing_page_tells_nothing_of_itself(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Trap 5."""
 
-    def broken() -> bytes:
+    async def broken() -> bytes:
         raise ValueError("password=hunter2")
 
     guard = Guard(TOKEN, frozenset({1000}), world.clock.now)

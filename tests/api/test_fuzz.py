@@ -23,7 +23,7 @@ from tests.api.arbitrary import Sent, requests
 from tests.api.line import Line
 from tests.api.requests import create_service, create_task
 from tests.api.served import Served, serving
-from tests.api.world import TOKEN
+from tests.api.world import TOKEN, some_metrics
 
 IDS = tuple(f"00000000-0000-0000-0000-{number:012x}" for number in range(1, 7))
 """The first ids that the world gives."""
@@ -43,7 +43,7 @@ class Fuzzed:
         self._stack.callback(inotify.close)
         routes = log_routes(world.store, Logbook(world.log_files, inotify), world.closing)
         guard = Guard(TOKEN, frozenset({0, 1000}), world.clock.now, log_tokens=world.log_tokens)
-        health = Health(lambda: True, lambda: b"# metrics\n")
+        health = Health(lambda: True, some_metrics)
         app = build_app(bound_methods(world.backend), guard, health, world.closing, routes)
         await self._stack.enter_async_context(
             serving(world, Server(app, [world.unix, world.tcp], world.closing))

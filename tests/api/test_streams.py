@@ -178,12 +178,12 @@ async def test_a_client_that_leaves_is_noticed_at_once(stub: Stub, headers: dict
 
 
 async def test_a_stopping_agent_says_unavailable(stub: Stub) -> None:
-    """Trap 3, within half a second."""
+    """Trap 3, though the handler would go on."""
     async with talking(stub.app, WATCH, JSON_STREAM, envelope(REQUEST)) as conversation:
         await conversation.next()
         await conversation.next()
         stub.closing.set()
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(20):
             last = await conversation.next()
             await conversation.done()
         (end,) = envelopes(last["body"])

@@ -54,9 +54,13 @@ BANS = (
         only=("launcher",),
     ),
     Ban(
-        "commands are started by executors and the launcher; `up` starts an agent, and an agent itself anew",
+        "commands are started by executors and the launcher; `up` starts an agent, and an agent itself anew; "
+        "process 1 makes room for a smaller one; an installation asks systemd",
         (*SPAWNS, "asyncio.create_subprocess_*", "anyio.run_process", "anyio.open_process"),
-        only=("executors", "launcher", "cli/agent_process", "daemon/run"),
+        only=(
+            *("executors", "launcher", "daemon/run"),
+            *("cli/agent_process", "cli/first_process", "cli/installation"),
+        ),
     ),
     Ban(
         "no Any past the borders",

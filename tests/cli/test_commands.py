@@ -234,7 +234,7 @@ class TestStreams:
             environ = {**cli.environ(), "TERM": "xterm", **extra}
             environ.pop("NO_COLOR", None) if "NO_COLOR" not in extra else None
             command = [sys.executable, "-m", "runner_agent", "service", "list"]
-            subprocess.run(command, env=environ, stdout=theirs, check=True, timeout=20)
+            subprocess.run(command, env=environ, stdout=theirs, check=True, timeout=60)
             os.close(theirs)
             told = os.read(ours, 65536).decode()
             os.close(ours)
@@ -251,7 +251,7 @@ class TestStreams:
         assert process.stderr is not None
         process.stdout.read(1)
         process.stdout.close()
-        assert process.wait(timeout=20) == 1
+        assert process.wait(timeout=60) == 1
         assert process.stderr.read() == ""
         process.stderr.close()
 
@@ -266,7 +266,7 @@ class TestStreams:
                 stderr=subprocess.PIPE,
                 text=True,
                 check=False,
-                timeout=20,
+                timeout=60,
             )
         assert done.returncode == 1
         assert done.stderr == "Error: Standard output: no space left on device.\n"
@@ -284,7 +284,7 @@ def test_listing_imports_nothing_heavy(cli: Cli) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=20,
+        timeout=60,
     )
     heavy = {
         "asyncio",

@@ -31,7 +31,7 @@ def completed(address: str, *words: str) -> list[str]:
         "COMP_CWORD": str(len(words)),
     }
     command = [sys.executable, "-m", "runner_agent"]
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=20)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert done.stderr == ""
     return [line.partition(",")[2] for line in done.stdout.splitlines() if line]
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner_agent import __version__
-from runner_agent.cli.docker_engine import Choice, engine
+from runner_agent.cli.docker_engine import engine
 from runner_agent.cli.finding import Verdict
+from runner_agent.executors.docker_address import Choice
 
 if TYPE_CHECKING:
     from pathlib import Path

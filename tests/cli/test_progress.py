@@ -35,7 +35,7 @@ def test_turning_on_a_terminal_and_gone_afterwards(cli: Cli, fake: FakeAgent) ->
             seen += os.read(ours, 4096).decode()
         fake.services = [service(1, "web", "RUNNING")]
         fake.publish("SERVICE", uuid(1))
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         seen += os.read(ours, 65536).decode()
     os.close(ours)
     *_, last, rest = seen.split("\r\n")

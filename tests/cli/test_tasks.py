@@ -100,9 +100,9 @@ class TestStart:
         ends_as(fake, execution(12, uuid(1), "RUNNING"))
         fake.on["GetTaskExecution"] = lambda _: {"taskExecution": execution(12, uuid(1), "RUNNING")}
         process = cli.spawn("task", "start", "build")
-        assert fake.watched.acquire(timeout=10)
+        assert fake.watched.acquire(timeout=60)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (130, f"{uuid(12)}\n")
         assert "nothing was stopped" in err
         assert "Traceback" not in err
@@ -111,9 +111,9 @@ class TestStart:
     def test_the_agent_vanishes(self, cli: Cli, fake: FakeAgent) -> None:
         fake.on["GetTaskExecution"] = lambda _: {"taskExecution": execution(12, uuid(1), "RUNNING")}
         process = cli.spawn("task", "start", "build")
-        assert fake.watched.acquire(timeout=10)
+        assert fake.watched.acquire(timeout=60)
         fake.close()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == 4
         assert "Traceback" not in err
 

@@ -49,7 +49,7 @@ def state(scratch: Path, fake: FakeAgent) -> Path:
 @pytest.mark.parametrize(("phase", "code"), [("SUCCEEDED", 0), ("FAILED", 1)])
 def test_until_done(cli: Cli, fake: FakeAgent, state: Path, phase: str, code: int) -> None:
     def end() -> None:
-        assert fake.log_asked.acquire(timeout=10)
+        assert fake.log_asked.acquire(timeout=60)
         fake.executions = [execution(3, uuid(2), phase, steps={"build": phase})]
         fake.publish("TASK_EXECUTION", uuid(3))
 
@@ -57,7 +57,7 @@ def test_until_done(cli: Cli, fake: FakeAgent, state: Path, phase: str, code: in
     ender = threading.Thread(target=end)
     ender.start()
     process = cli.spawn("up", "--state-dir", str(state), "--workspace", str(state), "--until-done")
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     ender.join()
     assert process.returncode == code, err
     lines = out.splitlines()
@@ -71,9 +71,9 @@ def test_until_done(cli: Cli, fake: FakeAgent, state: Path, phase: str, code: in
 def test_ctrl_c_detaches(cli: Cli, fake: FakeAgent, state: Path) -> None:
     fake.log_awaited = f"/logs/executions/{uuid(3)}"
     process = cli.spawn("up", "--state-dir", str(state), "--workspace", str(state))
-    assert fake.log_asked.acquire(timeout=10)
+    assert fake.log_asked.acquire(timeout=60)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Detached" in err
     assert not {"StopService", "StopTaskExecution"} & set(fake.methods())
@@ -122,7 +122,7 @@ def test_on_a_terminal_a_status_block_stands_under_the_log(cli: Cli, fake: FakeA
         with suppress(OSError):  # the terminal's end
             while part := os.read(ours, 65536):
                 seen += part.decode(errors="replace")
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     os.close(ours)
     assert "served" in seen
     assert "1h00m" in seen, "since when it runs, not since when it is looked at"
@@ -135,6 +135,6 @@ def test_in_a_pipe_nobody_measures(cli: Cli, fake: FakeAgent, state: Path) -> No
     process = cli.spawn(
         "up", "--state-dir", str(state), "--workspace", str(state), "--no-fire", "--until-done"
     )
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, "\x1b" in out) == (0, False), err
     assert all(not asked.get("usage") for _, asked in fake.asked)

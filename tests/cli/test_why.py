@@ -151,12 +151,12 @@ def test_events_are_followed_until_ctrl_c(cli: Cli, fake: FakeAgent, flags: list
     try:
         assert process.stdout is not None
         assert "created by manual" in process.stdout.readline()
-        assert fake.watched.acquire(timeout=20)
+        assert fake.watched.acquire(timeout=60)
         fake.on["ListTimeline"] = lambda _: {"entries": [{**ENTRY, "place": "2", "text": "news"}, ENTRY]}
         fake.publish("TASK_EXECUTION", uuid(3))
         assert "news" in process.stdout.readline()
         os.kill(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors.strip()) == (130, "")
     finally:
         process.kill()

@@ -54,7 +54,7 @@ def test_only_what_comes_is_told_oldest_first(history: History, transport: Trans
     told = news(Agent(transport))
 
     def come() -> None:
-        assert history.fake.watched.acquire(timeout=10)
+        assert history.fake.watched.acquire(timeout=60)
         for _ in range(3):
             history.add()
         history.ring()
@@ -105,7 +105,7 @@ def test_nothing_is_missed_while_the_agent_is_away(
         restart()
 
     def interrupt() -> None:
-        assert history.fake.watched.acquire(timeout=20)
+        assert history.fake.watched.acquire(timeout=60)
         history.fake.end_watches()
 
     told = news(Agent(transport), tail=1, on_loss=gone, on_return=lambda: heard.append("back"))

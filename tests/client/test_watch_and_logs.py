@@ -43,7 +43,7 @@ def test_it_gives_up_in_time(transport: Transport) -> None:
     began = time.monotonic()
     with pytest.raises(WaitTimedOut):
         wait_for(transport, Pending, {"mine"}, timeout=0.2)
-    assert 0.2 <= time.monotonic() - began < 5
+    assert 0.2 <= time.monotonic() - began < 30
 
 
 def test_what_look_raises_is_raised(transport: Transport) -> None:

@@ -12,7 +12,16 @@ from runner_agent.model.phases import ExecutionPhase, ServicePhase, Trigger
 from runner_agent.model.plans import TaskWork
 from runner_agent.model.records import Execution, Firing, Step
 from runner_agent.store.memory import MemoryStore
-from tests.control.scene import ALICE, a_file, bring_up, service_entry, service_of, task_entry, task_of
+from tests.control.scene import (
+    ALICE,
+    a_file,
+    bring_up,
+    counted_ids,
+    service_entry,
+    service_of,
+    task_entry,
+    task_of,
+)
 
 ENVIRONMENT, DEVCONTAINER = Trigger.POST_ENVIRONMENT_START, Trigger.POST_DEVCONTAINER_START
 
@@ -213,3 +222,21 @@ async def test_a_repeated_firing_names_what_is_still_there(commands: Commands, s
     assert len(again.firing.services) == 1
     assert task_of(store, "install").metadata.reference in again.tasks
     assert store.get(Step, "nothing") is None
+
+
+async def test_rule_6_3_an_event_whose_occurrence_is_known_fires_once_whoever_reports_it(
+    store: MemoryStore, clock: VirtualClock
+) -> None:
+    """With a key of the reporter's own, or with none."""
+    occurrence = ["first start"]
+
+    async def own_key(event: Trigger) -> str:
+        return occurrence[0] if event is ENVIRONMENT else ""
+
+    commands = Commands(store, clock, counted_ids(), own_key=own_key)
+    await apply(commands)
+    first = await commands.triggers.fire(ENVIRONMENT, ALICE)
+    again = await commands.triggers.fire(ENVIRONMENT, ALICE, once_key="other")
+    assert (again.repeated, again.firing) == (True, first.firing)
+    occurrence[0] = "second start"
+    assert not (await commands.triggers.fire(ENVIRONMENT, ALICE)).repeated

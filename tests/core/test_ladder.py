@@ -7,7 +7,16 @@ import pytest
 from runner_agent.core import ladder, proc
 from runner_agent.core.decisions import REST, Kill, Note, Spawn, Terminate, do, rest
 from runner_agent.core.endings import blame, seconds, signal_name, still_there, with_last_line
-from runner_agent.core.facts import NeverStarted, Promised, RunEnded, RunFact, RunGone, Spawned, StopAsked
+from runner_agent.core.facts import (
+    NeverStarted,
+    Promised,
+    RunEnded,
+    RunFact,
+    RunGone,
+    Spawned,
+    StopAsked,
+    Waits,
+)
 from runner_agent.core.outputs import merged
 from runner_agent.core.timing import Timing
 from runner_agent.model.errors import IllegalFact
@@ -35,12 +44,14 @@ TASK, ID, OTHER, AT = RunRole.TASK, RunId("r1"), RunId("r2"), Instant(10.0)
 HANDLE = Handle("x", ID)
 OK, BAD = Exited(0), Exited(1)
 IDLE, STARTING, LIVE = Idle(), Starting(ID, AT), Live(ID, AT, HANDLE)
+WAITING = Starting(ID, AT, "for the sun")
 ENDED, GONE = Ended(ID, AT, HANDLE, BAD), Gone(ID, AT, BAD)
 TIMING = Timing()
 
 
 FACTS: dict[str, RunFact] = {
     "promised": Promised(TASK, ID, AT),
+    "waits": Waits(TASK, ID, "for the sun"),
     "spawned": Spawned(TASK, ID, AT, HANDLE),
     "never started": NeverStarted(TASK, ID),
     "ended": RunEnded(TASK, ID, AT, OK),
@@ -52,7 +63,14 @@ FACTS: dict[str, RunFact] = {
     ("before", "followers"),
     [
         (IDLE, {"promised": STARTING}),
-        (STARTING, {"spawned": LIVE, "never started": IDLE, "gone": Gone(ID, AT, OK)}),
+        (
+            STARTING,
+            {"waits": WAITING, "spawned": LIVE, "never started": IDLE, "gone": Gone(ID, AT, OK)},
+        ),
+        (
+            WAITING,
+            {"waits": WAITING, "spawned": LIVE, "never started": IDLE, "gone": Gone(ID, AT, OK)},
+        ),
         (LIVE, {"ended": Ended(ID, AT, HANDLE, OK), "gone": Gone(ID, AT, OK)}),
         (ENDED, {"gone": GONE}),
         (GONE, {"promised": STARTING}),

@@ -12,7 +12,7 @@ import pytest
 
 from runner_agent.api.listeners import CannotListen
 from runner_agent.daemon.inherited import Inherited
-from runner_agent.daemon.listening import listen
+from runner_agent.daemon.listening import Listening, listen
 from runner_agent.model.errors import InvalidArgument
 
 
@@ -82,7 +82,7 @@ def test_a_path_too_long_is_told() -> None:
 ECHO = """
 import os, socket
 from runner_agent.daemon.inherited import Inherited
-from runner_agent.daemon.listening import listen
+from runner_agent.daemon.listening import Listening, listen
 found = listen(("unix:{path}", "tcp:127.0.0.1:0"), inherited=Inherited(os.environ))
 print(found.addresses[1], "LISTEN_FDS" in os.environ, flush=True)
 for one in found.sockets:
@@ -91,7 +91,7 @@ for one in found.sockets:
 HAND_OVER = """
 import os, sys
 from runner_agent.daemon.inherited import hand_over
-from runner_agent.daemon.listening import listen
+from runner_agent.daemon.listening import Listening, listen
 found = listen(("unix:{path}", "tcp:127.0.0.1:0"))
 kept = found.keep()
 found.close()
@@ -121,7 +121,7 @@ def test_who_connects_between_two_programs_waits(scratch: Path) -> None:
             process.stdin.flush()
             assert process.stdout.readline().split() == [address, "False"]
             for one in (unix, tcp):
-                one.settimeout(10)
+                one.settimeout(60)
                 assert one.recv(100) == b"served"
     assert process.returncode == 0
 
@@ -144,3 +144,30 @@ def test_sockets_handed_to_another_process_are_not_ours() -> None:
     environ = {"LISTEN_FDS": "5", "LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDNAMES": "a", "HOME": "/"}
     assert Inherited(environ)._sockets == []
     assert environ == {"HOME": "/"}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "external", "pages", "names"),
+    [
+        (("unix:/run/api.sock",), "", (), {"localhost"}),
+        (
+            ("tcp:127.0.0.1:7780", "tcp:0.0.0.0:80", "tcp:[::]:81"),
+            "",
+            ("http://127.0.0.1:7780/", "http://127.0.0.1:80/", "http://[::1]:81/"),
+            {"localhost"},
+        ),
+        (
+            ("tcp:127.0.0.1:7780",),
+            "https://Agent.Example/sub",
+            ("https://Agent.Example/sub/", "http://127.0.0.1:7780/"),
+            {"localhost", "agent.example"},
+        ),
+    ],
+)
+def test_where_a_browser_finds_the_dashboard(
+    addresses: tuple[str, ...], external: str, pages: tuple[str, ...], names: set[str]
+) -> None:
+    """What listens everywhere is found here; a name that was given from outside may be used."""
+    found = Listening((), addresses, "", "", external)
+    assert found.pages == pages
+    assert set(found.names) == names

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from runner_agent.core.facts import RunGone, Spawned, SurvivorsSeen
-from runner_agent.daemon.metrics import Metrics
+from runner_agent.daemon.metrics import Metrics, RunFigures
+from runner_agent.executors.usage import Usage
 from runner_agent.model.ids import Instant, RunId
 from runner_agent.model.phases import ExecutionPhase, RunRole
 from runner_agent.model.runs import Ending, Exited, Handle, Lost, NotStarted, Signaled
@@ -91,3 +92,19 @@ def test_runs_are_counted_by_role_and_ending(metrics: Metrics, ending: Ending, h
     told = samples(metrics)
     assert told["runner_agent_runs_started_total", 'role="task"'] == 1
     assert told["runner_agent_runs_ended_total", f'role="task",ending="{how}"'] == 1
+
+
+def test_runs_with_cgroups_are_told_one_by_one_and_those_of_one_name_together(metrics: Metrics) -> None:
+    """What the kernel counts of a run; none of it where there are no cgroups."""
+    web = RunFigures("web", "start", Usage(1.5, 4096, 3, (), 8192, 1 << 20, 0, 1, 0.25))
+    build = RunFigures("build", "task", Usage(2.0, 10, 1))
+    text = metrics.text([web, build, build]).decode()
+    assert 'runner_agent_run_memory_bytes{reference="web",role="start"} 4096' in text
+    assert 'runner_agent_run_memory_peak_bytes{reference="web",role="start"} 8192' in text
+    assert 'runner_agent_run_oom_kills_total{reference="web",role="start"} 1' in text
+    assert 'runner_agent_run_cpu_seconds_total{reference="build",role="task"} 4' in text
+    assert "_run_" not in metrics.text().decode().replace("_runs_", "")
+
+
+async def test_a_run_without_a_cgroup_is_not_among_them(metrics: Metrics) -> None:
+    assert b"runner_agent_run_memory" not in await metrics.tell()

@@ -17,7 +17,7 @@ def systemd(scratch: Path) -> Iterator[tuple[socket.socket, dict[str, str]]]:
     """A listener, and the environment that leads to it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(scratch / "notify"))
-        listener.settimeout(5)
+        listener.settimeout(60)
         yield listener, {"NOTIFY_SOCKET": str(scratch / "notify")}
 
 
@@ -28,19 +28,21 @@ def test_every_message(systemd: tuple[socket.socket, dict[str, str]]) -> None:
     assert listener.recv(4096) == b"READY=1\nSTATUS=ready on unix:/s"
     notifier.status("busy")
     assert listener.recv(4096) == b"STATUS=busy"
-    notifier.alive()
-    assert listener.recv(4096) == b"WATCHDOG=1"
+    notifier.alive("busy")
+    assert listener.recv(4096) == b"WATCHDOG=1\nSTATUS=busy"
     notifier.reloading()
     assert listener.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
-    notifier.stopping()
-    assert listener.recv(4096).startswith(b"STOPPING=1\n")
+    notifier.alive("amid a reload")
+    assert listener.recv(4096) == b"WATCHDOG=1"
+    notifier.stopping("going", 180.5)
+    assert listener.recv(4096) == b"STOPPING=1\nEXTEND_TIMEOUT_USEC=180500000\nSTATUS=going"
 
 
 def test_an_abstract_address() -> None:
     name = f"runner-agent-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0{name}")
-        listener.settimeout(5)
+        listener.settimeout(60)
         Notifier({"NOTIFY_SOCKET": f"@{name}"}).alive()
         assert listener.recv(4096) == b"WATCHDOG=1"
 

@@ -20,10 +20,10 @@ from runner_agent.model.errors import CannotStart, RunnerError
 from runner_agent.model.ids import Reference, RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Exited, Handle, Signaled
-from runner_agent.model.specs import Anywhere
+from runner_agent.model.specs import RunsOn
 
 MARK = "runner-agent: "
-BOUND = 20.0
+BOUND = 60.0
 """Seconds in which what should happen must have happened."""
 
 
@@ -38,6 +38,11 @@ class Place(Protocol):
     @property
     def leftover_grace(self) -> float:
         """Seconds between SIGTERM and SIGKILL for what a command left behind."""
+        ...
+
+    @property
+    def runs_on(self) -> RunsOn:
+        """What leads there."""
         ...
 
     def executor(self) -> Executor:
@@ -73,7 +78,7 @@ class Stage:
             role=RunRole.TASK,
             reference=Reference("build"),
             script=script,
-            runs_on=Anywhere(),
+            runs_on=self.place.runs_on,
             env={"GITPOD_OUTPUT": str(output), **env},
             log=path,
             output=output,
@@ -250,7 +255,7 @@ async def the_command_ends_before_its_run_is_empty(stage: Stage) -> None:
     handle = await stage.start(
         "(trap '' TERM; echo stubborn; sleep infinity) &\n"
         "(trap 'echo told; exit 0' TERM; echo meek; sleep infinity) &\n"
-        "sleep 0.3; exit 4"
+        "sleep 1; exit 4"
     )
     await stage.until_written("stubborn", "meek")
     loop = asyncio.get_running_loop()
@@ -266,7 +271,7 @@ async def the_command_ends_before_its_run_is_empty(stage: Stage) -> None:
 
 @rule
 async def leftovers_that_obey_are_gone_at_once(stage: Stage) -> None:
-    handle = await stage.start("(sleep infinity) & setsid sh -c 'sleep infinity' & sleep 0.1; exit 0")
+    handle = await stage.start("(sleep infinity) & setsid sh -c 'sleep infinity' & sleep 0.5; exit 0")
     loop = asyncio.get_running_loop()
     await stage.executor.wait_ended(handle)
     ended = loop.time()
@@ -365,7 +370,7 @@ async def survivors_are_the_processes_that_exist(stage: Stage) -> None:
 async def leftovers_may_linger_until_told_otherwise(stage: Stage) -> None:
     """Rule 3.8: while `stop` runs, what `start` leaves behind is left alone."""
     handle = await stage.start(
-        "(trap 'echo told; exit 0' TERM; echo ready; sleep infinity) & sleep 0.5; exit 0"
+        "(trap 'echo told; exit 0' TERM; echo ready; sleep infinity) & sleep 1; exit 0"
     )
     await stage.until_written("ready")
     await stage.executor.linger(handle, on=True)
@@ -380,7 +385,7 @@ async def leftovers_may_linger_until_told_otherwise(stage: Stage) -> None:
 @rule
 async def what_lingers_can_be_killed(stage: Stage) -> None:
     handle = await stage.start(
-        "(trap 'echo told; exit 0' TERM; echo ready; sleep infinity) & sleep 0.5; exit 0"
+        "(trap 'echo told; exit 0' TERM; echo ready; sleep infinity) & sleep 1; exit 0"
     )
     await stage.until_written("ready")
     await stage.executor.linger(handle, on=True)

@@ -17,7 +17,11 @@ from runner_agent.executors.machine import MachineExecutor, MachineSettings
 from runner_agent.executors.scripted import ScriptedExecutor
 from runner_agent.executors.scripted_world import LEFTOVER_GRACE, World
 from runner_agent.kit import virtual
+from runner_agent.model.specs import Anywhere, RunsOn
 from tests.executors.conformance import RULES, Place, Rule, Stage
+from tests.executors.devcontainers import in_a_dev_container
+from tests.executors.docker_place import docker_place
+from tests.support.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class ScriptedPlace:
     folder: Path
     world: World
     leftover_grace: float = LEFTOVER_GRACE
+    runs_on: RunsOn = Anywhere()
 
     def executor(self) -> Executor:
         return ScriptedExecutor(self.world)
@@ -46,6 +51,7 @@ class MachinePlace:
     folder: Path
     leftover_grace: float
     opened: list[MachineExecutor] = field(default_factory=list[MachineExecutor])
+    runs_on: RunsOn = Anywhere()
 
     def executor(self) -> Executor:
         return self._open()
@@ -66,8 +72,8 @@ class MachinePlace:
 @asynccontextmanager
 async def machine(folder: Path) -> AsyncGenerator[Place]:
     """Real processes, with less patience for what they leave behind."""
-    with patch.object(machine_module, "LEFTOVER_GRACE", 1):
-        place = MachinePlace(folder, leftover_grace=1.0)
+    with patch.object(machine_module, "LEFTOVER_GRACE", 4):
+        place = MachinePlace(folder, leftover_grace=4.0)
         yield place
         for executor in place.opened:
             await executor.aclose()
@@ -82,6 +88,7 @@ class Kind:
     run: Callable[[Coroutine[object, object, None]], None]
 
 
+OnEngine = Callable[[Path, Engine], AbstractAsyncContextManager[Place]]
 KINDS = {"scripted": Kind(scripted, virtual.run), "machine": Kind(machine, asyncio.run)}
 
 
@@ -94,6 +101,23 @@ def test_conformance(rule: Rule, kind: Kind, scratch: Path) -> None:
             assert await place.executor().survey() == ()
 
     kind.run(check())
+
+
+ON_ENGINES: dict[str, OnEngine] = {"docker": docker_place, "devcontainer": in_a_dev_container}
+"""Implementations that need an Engine."""
+
+
+@pytest.mark.docker
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ON_ENGINES.values(), ids=ON_ENGINES)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_conformance_on_an_engine(rule: Rule, kind: OnEngine, scratch: Path, engine: Engine) -> None:
+    async def check() -> None:
+        async with kind(scratch, engine) as place:
+            await rule(Stage(place))
+            assert await place.executor().survey() == ()
+
+    asyncio.run(check())
 
 
 def test_the_rules_can_be_run_in_real_time_too(scratch: Path) -> None:

@@ -76,6 +76,6 @@ async def test_a_launcher_of_ours_tells_an_agent_of_another_version(scratch: Pat
 
 def test_rule_7_4_a_record_of_another_version_is_told_and_nobody_is_signalled(scratch: Path) -> None:
     """An older agent finds what a newer holder wrote."""
-    (scratch / "ended").write_text('{"v": 2, "how": "exited", "code": 0}\n')
+    (scratch / "spawned").write_text('{"v": 2, "ended": {"how": "exited", "code": 0}}\n')
     with pytest.raises(Unavailable, match=r"is of version 2; this is 1"):
         read_ending(scratch)

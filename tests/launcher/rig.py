@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -35,7 +34,7 @@ class Client:
 
     def __init__(self, state: Path, *, epoch: int | None = 1) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         wire.reach(self.sock.connect, str(state))
         self._frames = wire.Frames()
         self._arrived: list[wire.Message] = []
@@ -104,6 +103,10 @@ class Run:
         mark = "runner-agent: "
         return [line.removeprefix(mark) for line in self.log.splitlines() if line.startswith(mark)]
 
+    def go_on(self) -> None:
+        """Behind its gate."""
+        (self.folder / "go").touch()
+
     def signal(self, control: int) -> None:
         """Tell the holder, which is verified."""
         procs.send(self.holder, int(cast("int", self.handle["holder_start"])), signal.SIGRTMIN + control)
@@ -113,21 +116,17 @@ class Run:
         found = procs.look(self.holder)
         return found is not None and found.start == self.handle["holder_start"] and not found.zombie
 
-    def ended(self, timeout: float = 20.0) -> Fields:
-        """The record of the command's end, once it is there; waits on the latch, as an agent does."""
-        latch = os.open(self.folder / records.LATCH, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            if (record := records.read(str(self.folder), records.ENDED)) is None:
-                waiter = select.poll()
-                waiter.register(latch, 0)
-                assert waiter.poll(timeout * 1000), f"no end within {timeout} s; log: {self.log}"
-                record = records.read(str(self.folder), records.ENDED)
-            assert record is not None, "the holder died without a record"
-            return record
-        finally:
-            os.close(latch)
+    def ended(self, timeout: float = 60.0) -> Fields:
+        """What the record says of the command's end, once it is there."""
+        wait_until(lambda: records.ENDED in self.record or not self.held, timeout, what="the end")
+        assert records.ENDED in self.record, "the holder died without a record"
+        return cast("Fields", self.record[records.ENDED])
 
-    def wait_gone(self, timeout: float = 20.0) -> None:
+    @property
+    def record(self) -> Fields:
+        return records.read(str(self.folder)) or {}
+
+    def wait_gone(self, timeout: float = 60.0) -> None:
         """Until the holder is dead, waited for by pidfd, so that this returns at once when it is."""
         try:
             pinned = os.pidfd_open(self.holder)
@@ -140,6 +139,10 @@ class Run:
                 assert waiter.poll(timeout * 1000), f"still held after {timeout} s; log: {self.log}"
         finally:
             os.close(pinned)
+
+
+GATE = "until [ -e go ]; do sleep 0.01; done"
+"""A script that goes on once its test has made this file in the run's folder, see `Run.go_on`."""
 
 
 class Rig:
@@ -159,7 +162,7 @@ class Rig:
             capture_output=True,
             check=False,
             text=True,
-            timeout=20,
+            timeout=60,
         )
         assert started.returncode == 0, started.stderr
 
@@ -226,11 +229,3 @@ def cgroup2() -> Path | None:
         if kind == "cgroup2" and os.access(f"{place}/cgroup.procs", os.W_OK):
             return Path(place)
     return None
-
-
-def parsed(run: Run, name: str) -> Fields:
-    """A record as it lies on disk."""
-    found: Fields = {}
-    for line in (run.folder / name).read_text().splitlines():
-        found |= json.loads(line)
-    return found

@@ -9,6 +9,7 @@ import pytest
 
 from runner_agent.launcher import cgroup, wire
 from runner_agent.launcher.procs import look
+from tests.launcher.rig import GATE
 from tests.support.escapes import ESCAPES, Escape, living
 from tests.support.processes import wait_until
 
@@ -70,10 +71,12 @@ def test_what_is_left_behind_is_named_in_the_log(shared: Rig) -> None:
 
 
 def test_the_holder_goes_only_when_all_is_gone(shared: Rig) -> None:
-    run = shared.start("(trap '' TERM; exec sleep 3600) & echo $!; exit 3", leftover_grace=0.5)
+    deaf = "(trap '' TERM; touch deaf; exec sleep 3600) & until [ -e deaf ]; do sleep 0.01; done"
+    run = shared.start(f"{deaf}; exit 3", leftover_grace=60)
     assert run.ended()["code"] == 3
     wait_until(lambda: any("left behind" in note for note in run.notes), what="the leftovers are named")
     assert run.held
+    run.signal(wire.KILL)
     run.wait_gone()
 
 
@@ -112,9 +115,10 @@ def test_a_stopped_leader_can_be_terminated(shared: Rig) -> None:
 
 def test_plain_signals_do_not_end_a_holder(shared: Rig) -> None:
     """Somebody's pkill must not cost an exit code."""
-    run = shared.start("sleep 0.3; exit 7")
+    run = shared.start(f"{GATE}; exit 7")
     for number in (1, 2, 3, 10, 12, 13, 14, 15):
         os.kill(run.holder, number)
+    run.go_on()
     assert run.ended()["code"] == 7
     run.wait_gone()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner_agent.launcher import wire
-from tests.launcher.rig import Rig, parsed
+from tests.launcher.rig import GATE, Rig
 from tests.support.machines import ROOT_OR_CI
 from tests.support.processes import wait_until
 
@@ -74,14 +74,18 @@ def test_a_line_without_end_is_copied_in_bounded_memory(
 
 
 def test_what_is_left_behind_is_logged_until_it_is_gone(shared: Rig) -> None:
-    script = "(trap 'echo last words; exit' TERM; echo ready; while :; do sleep 0.01; done) & sleep 0.2"
-    run = shared.start(script, leftover_grace=10)
+    script = (
+        f"(trap 'echo last words; exit' TERM; echo ready; touch go; while :; do sleep 0.01; done) & {GATE}"
+    )
+    run = shared.start(script, leftover_grace=30)
     run.wait_gone()
     assert [line for line in run.written if line != "Terminated"] == ["ready", "last words"]
 
 
 def test_a_writer_without_end_holds_up_neither_record_nor_kill(shared: Rig) -> None:
-    run = shared.start("(while :; do echo y; done) & sleep 0.3; exit 3", leftover_grace=0.3)
+    run = shared.start(
+        "(while :; do echo y; done) & until [ -s log ]; do sleep 0.01; done; exit 3", leftover_grace=0.3
+    )
     assert run.ended()["code"] == 3
     run.wait_gone()
     assert "y" in run.written
@@ -97,7 +101,7 @@ def test_a_stranger_with_the_pipe_keeps_no_holder(shared: Rig, scratch: Path) ->
     address = str(scratch / "s")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(address)
-        sock.settimeout(20)
+        sock.settimeout(60)
         send = (
             "import socket,sys; s=socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(sys.argv[1]);"
         )
@@ -214,8 +218,9 @@ def test_rule_5_6_a_secret_split_over_writes_never_reaches_the_log(shared: Rig) 
 
 
 def test_rule_5_6_the_other_half_may_come_from_who_is_left_behind(shared: Rig) -> None:
-    script = f"printf %s '{SECRET[:9]}'; (trap '' TERM; sleep 0.3; echo '{SECRET[9:]}') & sleep 0.05"
-    run = shared.start(script, secrets=[SECRET], leftover_grace=10)
+    other = f"(trap '' TERM; touch go; sleep 0.3; echo '{SECRET[9:]}')"
+    script = f"printf %s '{SECRET[:9]}'; {other} & {GATE}"
+    run = shared.start(script, secrets=[SECRET], leftover_grace=30)
     run.ended()
     run.wait_gone()
     assert run.written == ["***"]
@@ -231,7 +236,7 @@ def test_what_only_began_like_a_secret_is_there_at_the_end(shared: Rig) -> None:
 def test_rule_5_6_a_secret_is_in_no_file_of_the_run(shared: Rig) -> None:
     run = shared.start("echo $S; kill -9 $$", env={"S": SECRET}, secrets=[SECRET])
     run.wait_gone()
-    assert parsed(run, "ended")["signal"] == 9
+    assert run.ended()["signal"] == 9
     for path in run.folder.iterdir():
         if path.is_file():
             assert SECRET not in path.read_text()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from runner_agent.launcher import procs, records, wire
-from tests.launcher.rig import SOURCE, Client, Failed, Run, parsed, result, wait_dead
+from tests.launcher.rig import SOURCE, Client, Failed, Run, result, wait_dead
 from tests.support.processes import wait_until
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_what_a_dead_agent_sent_and_nobody_read_is_never_done(rig: Rig) -> None:
     if found is not None:  # read before the hello: then it is known
         Run(Path(str(order["dir"])), cast("dict[str, object]", found)).wait_gone()
     else:
-        assert records.read(str(order["dir"]), records.SPAWNED) == {
+        assert records.read(str(order["dir"])) == {
             "v": 1,
             "run_id": order["run_id"],
             "void": 1,
@@ -97,7 +97,7 @@ def test_a_run_that_is_told_of_leaves_its_folder_alone(rig: Rig) -> None:
     later.ended()
     later.wait_gone()
     wait_until(lambda: rig.client.call("survey") == {"runs": []})
-    assert [path.name for path in Path(str(refused["dir"])).iterdir()] == ["latch"]
+    assert not list(Path(str(refused["dir"])).iterdir())
 
 
 def test_find_gives_the_handle(rig: Rig) -> None:
@@ -203,7 +203,7 @@ def test_the_socket_is_for_its_owner(rig: Rig) -> None:
 
 def test_there_is_one_launcher_to_a_state_folder(rig: Rig) -> None:
     argv = wire.command(sys.executable, SOURCE, str(rig.state))
-    second = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=20)
+    second = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=60)
     assert second.returncode == 1
     assert second.stderr == f"launcher: another launcher serves {rig.state}\n"
     assert rig.client.call("ping") == {}
@@ -211,7 +211,7 @@ def test_there_is_one_launcher_to_a_state_folder(rig: Rig) -> None:
 
 def test_a_folder_that_is_not_there_is_told(scratch: Path) -> None:
     argv = wire.command(sys.executable, SOURCE, str(scratch / "none"))
-    started = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=20)
+    started = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=60)
     assert started.returncode == 1
     assert "none/launcher.lock: No such file or directory" in started.stderr
 
@@ -253,7 +253,7 @@ def test_idle_it_does_nothing(rig: Rig) -> None:
     family = [rig.launcher_pid, *(proc.pid for proc in procs.descendants(rig.launcher_pid)), run.holder]
     settled: list[int] = []
     while settled != (settled := [switches(pid) for pid in family]):
-        pass_time(0.1)
+        pass_time(0.4)
     pass_time(1.0)
     assert [switches(pid) for pid in family] == settled
     run.signal(wire.KILL)
@@ -295,7 +295,7 @@ def memory(pid: int, what: str) -> int:
 
 def test_a_record_on_disk_is_the_handle(rig: Rig) -> None:
     run = rig.start("sleep 3600")
-    assert parsed(run, "spawned") == run.handle
+    assert run.record == run.handle
     assert json.loads(json.dumps(run.handle)) == run.handle
     run.signal(wire.KILL)
     run.wait_gone()

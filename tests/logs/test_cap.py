@@ -201,3 +201,15 @@ def test_a_hole_being_cut_during_reads_never_shows(tmp_path: Path) -> None:
             else:
                 assert b"\0" not in read
     assert gaps > 0
+
+
+async def test_a_log_that_is_written_for_a_moment_is_trimmed_without_watching(
+    tmp_path: Path, inotify: Inotify
+) -> None:
+    cap, path = LogCap(inotify, CAP), tmp_path / "run.log"
+    cap.watch(path)
+    path.write_bytes(numbered(CAP + 10 * GRAIN))
+    assert len(inotify) == 0
+    cap.unwatch(path)
+    extent = file_extent(path)
+    assert extent.end - extent.first <= CAP

@@ -95,7 +95,7 @@ async def test_idle_followers_cost_no_processor_time(tmp_path: Path) -> None:
     await asyncio.sleep(0.2)
     before = time.process_time()
     await asyncio.sleep(1)
-    assert time.process_time() - before < 0.02
+    assert time.process_time() - before < 0.1
     ended.set()
     await asyncio.gather(*reading)
     inotify.close()

@@ -112,7 +112,7 @@ async def test_a_note_after_the_end_is_merged_too(scene: Scene) -> None:
 
 async def test_following_gives_lines_as_they_end_and_all_of_them(scene: Scene) -> None:
     ended = asyncio.Event()
-    async with asyncio.timeout(10), aclosing(follow(scene.merged, 0, ended.wait)) as chunks:
+    async with asyncio.timeout(60), aclosing(follow(scene.merged, 0, ended.wait)) as chunks:
         first = asyncio.ensure_future(anext(chunks))
         await asyncio.sleep(0.01)
         scene.write("b", b"one\nhalf")

@@ -91,9 +91,9 @@ def test_openings_without_an_end_take_nothing_with_them() -> None:
 
 
 def test_many_openings_without_an_end_are_read_in_linear_time() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     parse("a<<b\n" * 3_000)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 2
 
 
 def test_a_file_that_is_no_output_file_does_not_flood_the_log() -> None:

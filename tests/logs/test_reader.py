@@ -83,7 +83,7 @@ async def test_tail_stays_above_the_first_kept_byte(tmp_path: Path, inotify: Ino
 async def test_following_gives_what_is_there_and_what_comes(tmp_path: Path, inotify: Inotify) -> None:
     log, ended = FileLog(tmp_path / "run.log", inotify), asyncio.Event()
     log.path.write_bytes(b"there\n")
-    async with asyncio.timeout(10), aclosing(follow(log, 0, ended.wait)) as chunks:
+    async with asyncio.timeout(60), aclosing(follow(log, 0, ended.wait)) as chunks:
         assert await anext(chunks) == b"there\n"
         append(log.path, b"comes\n")
         assert await anext(chunks) == b"comes\n"
@@ -94,7 +94,7 @@ async def test_following_gives_what_is_there_and_what_comes(tmp_path: Path, inot
 
 async def test_following_begins_before_the_file_does(tmp_path: Path, inotify: Inotify) -> None:
     log, ended = FileLog(tmp_path / "runs" / "run.log", inotify), asyncio.Event()
-    async with asyncio.timeout(10), aclosing(follow(log, 0, ended.wait)) as chunks:
+    async with asyncio.timeout(60), aclosing(follow(log, 0, ended.wait)) as chunks:
         first = asyncio.ensure_future(anext(chunks))
         await asyncio.sleep(0.01)
         log.path.parent.mkdir()
@@ -177,7 +177,7 @@ async def test_a_gap_within_a_line_gets_a_line_of_its_own(tmp_path: Path, inotif
 async def test_an_offset_beyond_the_end_waits_for_what_comes(tmp_path: Path, inotify: Inotify) -> None:
     log, ended = FileLog(tmp_path / "run.log", inotify), asyncio.Event()
     log.path.write_bytes(b"there\n")
-    async with asyncio.timeout(10), aclosing(follow(log, 10**6, ended.wait)) as chunks:
+    async with asyncio.timeout(60), aclosing(follow(log, 10**6, ended.wait)) as chunks:
         first = asyncio.ensure_future(anext(chunks))
         await asyncio.sleep(0.01)
         append(log.path, b"comes\n")
@@ -197,7 +197,7 @@ async def test_an_answer_of_known_length_is_cut_and_not_filled(tmp_path: Path, i
 async def test_a_truncated_log_is_read_from_its_beginning(tmp_path: Path, inotify: Inotify) -> None:
     log, ended = FileLog(tmp_path / "run.log", inotify), asyncio.Event()
     log.path.write_bytes(b"a long line\n")
-    async with asyncio.timeout(10), aclosing(follow(log, 0, ended.wait)) as chunks:
+    async with asyncio.timeout(60), aclosing(follow(log, 0, ended.wait)) as chunks:
         assert await anext(chunks) == b"a long line\n"
         log.path.write_bytes(b"short\n")
         assert await anext(chunks) == gap_line(12, 0)

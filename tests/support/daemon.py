@@ -7,18 +7,20 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.processes import Process, tied_to, wait_until
+from tests.support.processes import POLL, Process, tied_to, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROGRAM = (sys.executable, "-m", "runner_agent")
-READY = 15.0  # seconds until agent.json must be there; far above the budget, for a busy machine
-STOP = 30.0  # seconds for an orderly end of services that do not resist
+READY = 60.0  # seconds until agent.json must be there; far above the budget, for a busy machine
+STOP = 60.0  # seconds for an orderly end of services that do not resist
+LEAVING = 5.0  # seconds that the kernel may take to end a process which was told to, on a busy machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class Daemon:
     def sigkill(self) -> None:
         """Kill the agent alone, as a crash would, and reap it. Its runs live on (rule 7.2)."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(STOP)
 
     def terminate(self, timeout: float = STOP) -> int:
         """SIGTERM; the exit code once it has ended."""
@@ -139,7 +141,7 @@ class Daemon:
         return self.process.wait(timeout)
 
     def cli(
-        self, *arguments: str, timeout: float = 30.0, stdin: str = "", extra: Mapping[str, str] | None = None
+        self, *arguments: str, timeout: float = 90.0, stdin: str = "", extra: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """`runner-agent ARGUMENTS`, as a user beside this agent would; any exit code is an answer."""
         return subprocess.run(
@@ -153,10 +155,17 @@ class Daemon:
             check=False,
         )
 
-    def survivors(self) -> list[Process]:
+    def family(self) -> list[Process]:
         """Every process tied to this agent but the agent itself: launcher, holders, runs."""
         agent = self._process.pid if self._process is not None and self.running else -1
         return [process for process in tied_to(self.base) if process.pid != agent]
+
+    def survivors(self) -> list[Process]:
+        """Those of them that stay: whoever is on its way out has LEAVING seconds to be gone."""
+        deadline = time.monotonic() + LEAVING
+        while (found := self.family()) and time.monotonic() < deadline:
+            time.sleep(POLL)
+        return found
 
     def close(self) -> None:
         """Stop it if it runs; then nothing may be left. What a killed agent leaves, the fixture ends."""

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 POLL = 0.01  # seconds between two looks at a condition
+PATIENCE = 45.0
+"""Seconds that a condition is given at least, whatever its test would be content with: a machine with much
+else to do is no defect, and only a failure waits so long.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +103,20 @@ def end_all_tied_to(directory: Path, timeout: float = 10.0) -> None:
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 10.0, what: str = "") -> None:
-    """Look until `condition()` is truthy; AssertionError, naming `what`, after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
+    """Look until `condition()` is truthy; AssertionError, naming `what`, after PATIENCE or more seconds."""
+    patience = max(timeout, PATIENCE)
+    deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what or condition}"
+        assert time.monotonic() < deadline, f"not within {patience} s: {what or condition}"
         time.sleep(POLL)
 
 
 async def eventually(condition: Callable[[], object], timeout: float = 10.0, what: str = "") -> None:
     """`wait_until` for a test that runs in the event loop."""
-    deadline = time.monotonic() + timeout
+    patience = max(timeout, PATIENCE)
+    deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what or condition}"
+        assert time.monotonic() < deadline, f"not within {patience} s: {what or condition}"
         await asyncio.sleep(POLL)
 
 

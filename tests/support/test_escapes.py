@@ -26,10 +26,10 @@ def test_group_kill_leaves_what_the_corpus_says(escape: Escape, scratch: Path) -
         noted = escape.noted(pids)
         assert len(noted) >= escape.processes - escape.leader_ends
         if escape.leader_ends:
-            assert leader.wait(5) == 0
+            assert leader.wait(60) == 0
         for number in (signal.SIGTERM, signal.SIGKILL):
             os.killpg(leader.pid, number)
-        leader.wait(5)
+        leader.wait(60)
         if escape.beats_group_kill:
             assert living(pids)
         else:
@@ -37,4 +37,4 @@ def test_group_kill_leaves_what_the_corpus_says(escape: Escape, scratch: Path) -
     finally:
         while left := living(pids) + tied_to(scratch):
             end(left)
-        leader.wait(5)
+        leader.wait(60)

@@ -29,7 +29,7 @@ def test_a_process_is_tied_by_any_trace_of_the_directory(tie: str, scratch: Path
         wait_until(lambda: child.pid in {process.pid for process in tied_to(scratch)}, 5, "found")
     finally:
         end_all_tied_to(scratch)
-        assert child.wait(5) == -9
+        assert child.wait(60) == -9
 
 
 def test_descendants_of_the_tied_are_tied(scratch: Path) -> None:
@@ -43,7 +43,7 @@ def test_descendants_of_the_tied_are_tied(scratch: Path) -> None:
         assert [process.name for process in subtree(shell.pid)] == ["sleep"]
     finally:
         end_all_tied_to(scratch)
-        shell.wait(5)
+        shell.wait(60)
 
 
 def test_a_reused_pid_is_not_ended(scratch: Path) -> None:
@@ -55,4 +55,4 @@ def test_a_reused_pid_is_not_ended(scratch: Path) -> None:
     assert not earlier.alive
     assert real.alive
     end([real])
-    assert child.wait(5) == -9
+    assert child.wait(60) == -9

@@ -25,7 +25,16 @@ class Health(NamedTuple):
     """What the plain routes ask. `metrics` gives Prometheus text."""
 
     ready: Callable[[], bool]
-    metrics: Callable[[], bytes] | None = None
+    metrics: Callable[[], Awaitable[bytes]] | None = None
+
+
+Pages = Callable[[str], App | None]
+"""What anybody may ask for, by path. It tells no secrets, or looks itself who asks."""
+
+
+def no_pages(_path: str) -> App | None:
+    """The Pages that has none."""
+    return None
 
 
 def build_app(
@@ -35,6 +44,7 @@ def build_app(
     closing: asyncio.Event,
     trees: Mapping[str, App],
     count: Count = uncounted,
+    pages: Pages = no_pages,
 ) -> App:
     """`closing` ends all streams. `trees` are further routes, by the prefix of their paths."""
     rpc = Rpc(methods, check, closing, count)
@@ -42,15 +52,15 @@ def build_app(
 
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         path = cast(str, scope["path"])
-        app = paths.get(path)
+        app = paths.get(path) or pages(path)
         if app is None:
             app = next((tree for prefix, tree in trees.items() if path.startswith(prefix)), rpc)
         await app(scope, receive, send)
 
-    return _guarded(route, guard)
+    return _guarded(route, guard, pages)
 
 
-def _guarded(app: App, guard: Guard) -> App:
+def _guarded(app: App, guard: Guard, pages: Pages) -> App:
     """Nobody passes without the guard's word."""
 
     async def gate(scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,9 +68,9 @@ def _guarded(app: App, guard: Guard) -> App:
         headers = headers_of(scope)
         peer = cast("Peer | None", scope["state"].get("peer"))
         try:
-            if peer is None:
-                guard.check_site(headers)
-            if scope["path"] not in OPEN_PATHS:
+            guard.check_site(headers, peer)
+            path = cast(str, scope["path"])
+            if path not in OPEN_PATHS and pages(path) is None:
                 scope["state"]["caller"] = guard.admit(peer, headers, _reached(scope))
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             await send_answer(send, refusal(tell(error)))
@@ -87,7 +97,7 @@ def _plain_paths(health: Health) -> dict[str, App]:
     if tell_metrics is not None:
 
         async def metrics(_: Head) -> Answer:
-            return sized(200, (("content-type", METRICS_TYPE),), tell_metrics())
+            return sized(200, (("content-type", METRICS_TYPE),), await tell_metrics())
 
         paths["/metrics"] = _get(metrics)
     return paths

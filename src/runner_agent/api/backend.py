@@ -76,7 +76,7 @@ class Backend(NamedTuple):
     def caller(self, admitted: auth.Caller) -> base.Caller:
         """Who asks, as commands record it. The bearer of the token acts for the environment."""
         match admitted:
-            case auth.LocalCaller():
+            case auth.LocalCaller() | auth.BrowserCaller():
                 return base.Caller(admitted.by, Subject(principal=Principal.USER))
             case auth.TokenCaller():
                 subject = Subject(self.outward.environment_id, Principal.ENVIRONMENT)

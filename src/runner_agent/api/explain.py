@@ -1,24 +1,27 @@
 """ExplainAutomation: the explanation of `core`, with times of day and what the logs say last."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
 from runner_agent.api.backend import Backend
+from runner_agent.api.live import NOT_MEASURED, handles_of_service, handles_of_step, usage_tree
 from runner_agent.api.rpc import Call
 from runner_agent.api.wire_in import Request, object_id
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.core import explain
 from runner_agent.core.execution import World
 from runner_agent.core.explanation import Explanation, Present, RunSeen, StepSeen, how_it_ended
+from runner_agent.executors.usage import Usage, measure
 from runner_agent.logs.last import last_lines
 from runner_agent.model.errors import NotFound
-from runner_agent.model.ids import BootMark, Instant, Reference, ServiceId, StepId
+from runner_agent.model.ids import BootMark, Instant, Reference, RunId, ServiceId, StepId
 from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase
 from runner_agent.model.plans import ServiceWork, TaskWork, Work
 from runner_agent.model.records import Execution, Service, Step, Task
-from runner_agent.model.runs import Idle
+from runner_agent.model.runs import Handle, Idle
 
 LINES = 10
 """Of each log that is quoted."""
@@ -32,11 +35,11 @@ async def explain_automation(backend: Backend, request: Request, _: Call) -> Tre
     """Raises NotFound."""
     match _subject(backend, request):
         case Service() as service:
-            return _service(backend, service)
+            return _service(backend, service, await _used(handles_of_service(service)))
         case Execution() as execution:
-            return _execution(backend, execution)
+            return await _execution(backend, execution)
         case Task() as task:
-            return _task(backend, task)
+            return await _task(backend, task)
 
 
 def _subject(backend: Backend, request: Request) -> Service | Task | Execution:
@@ -56,8 +59,8 @@ def _subject(backend: Backend, request: Request) -> Service | Task | Execution:
     return found
 
 
-def _service(backend: Backend, service: Service) -> Tree:
-    clock = _Clock(backend)
+def _service(backend: Backend, service: Service, used: Mapping[RunId, Usage]) -> Tree:
+    clock = _Clock(backend, used)
     told = explain.explain_service(service, clock.present)
     spec = service.spec
     return {
@@ -75,17 +78,17 @@ def _service(backend: Backend, service: Service) -> Tree:
     }
 
 
-def _task(backend: Backend, task: Task) -> Tree:
+async def _task(backend: Backend, task: Task) -> Tree:
     about = {"kind": "KIND_TASK", "id": task.id, "reference": task.metadata.reference}
     latest = next(iter(backend.store.executions(task=task.id, limit=1)), None)
     if latest is None:
-        return {**_common(explain.explain_task(task), _Clock(backend)), **about}
-    return {**_execution(backend, latest), **about, "execution_id": latest.id}
+        return {**_common(explain.explain_task(task), _Clock(backend, NOT_MEASURED)), **about}
+    return {**await _execution(backend, latest), **about, "execution_id": latest.id}
 
 
-def _execution(backend: Backend, execution: Execution) -> Tree:
-    clock = _Clock(backend)
+async def _execution(backend: Backend, execution: Execution) -> Tree:
     world = _world(backend, execution)
+    clock = _Clock(backend, await _used(_handles(execution, world)))
     told = explain.explain_execution(execution, world, clock.present)
     since = execution.completed_at or execution.started_at or execution.created_at
     return {
@@ -125,13 +128,25 @@ def _world(backend: Backend, execution: Execution) -> World:
     return World(steps, services)
 
 
+def _handles(execution: Execution, world: World) -> Iterator[Handle]:
+    for step in execution.plan.steps():
+        if isinstance(step.work, TaskWork) and (record := world.steps.get(step.work.step)) is not None:
+            yield from handles_of_step(record)
+
+
 # ---------------------------------------------------------------- parts
 
 
-class _Clock:
-    """The present, and the time of day that an instant was or will be."""
+async def _used(handles: Iterable[Handle]) -> Mapping[RunId, Usage]:
+    found = tuple(handles)
+    return await asyncio.to_thread(measure, found) if found else NOT_MEASURED
 
-    def __init__(self, backend: Backend) -> None:
+
+class _Clock:
+    """The present: what runs use now, and the time of day that an instant was or will be."""
+
+    def __init__(self, backend: Backend, used: Mapping[RunId, Usage]) -> None:
+        self.used = used
         self._wall = backend.clock.wall()
         self._now = backend.clock.now()
         self.present = Present(Instant(self._now), BootMark(backend.clock.boot_mark()), backend.timing)
@@ -151,6 +166,7 @@ def _common(told: Explanation, clock: _Clock) -> Tree:
 
 
 def _run(run: RunSeen, clock: _Clock) -> Tree:
+    used = clock.used.get(run.run_id)
     return {
         "role": run.role.value,
         "run_id": run.run_id,
@@ -158,6 +174,7 @@ def _run(run: RunSeen, clock: _Clock) -> Tree:
         "pid": run.pid,
         "since": timestamp(clock.time_of(run.since)),
         "ending": run.ending,
+        "usage": None if used is None else usage_tree(used),
     }
 
 

@@ -21,11 +21,11 @@ async def list_live_status(backend: Backend, request: Request, _: Call) -> Tree:
     """Of all services, oldest first; the first page also tells of the tasks that run."""
     wanted = page(request)
     found = list_services(backend.store, DefinitionFilter(), wanted)
-    steps = [] if wanted.token else [step for step in backend.store.live_steps() if any(_of_step(step))]
+    steps = [] if wanted.token else [one for one in backend.store.live_steps() if any(handles_of_step(one))]
     used = NOT_MEASURED
     if request.usage:
         # In a thread: with hundreds of processes it takes as long as starting dozens.
-        handles = [*_all(map(_of_service, found.items)), *_all(map(_of_step, steps))]
+        handles = [*_all(map(handles_of_service, found.items)), *_all(map(handles_of_step, steps))]
         used = await asyncio.to_thread(measure, handles)
     return {
         "pagination": {"next_token": found.next_token},
@@ -40,7 +40,7 @@ def _service(service: Service, used: Mapping[RunId, Usage]) -> Tree:
         "reference": service.metadata.reference,
         "phase_since": timestamp(service.phase_since),
         "ready_attempts": 0 if service.run is None else service.run.attempts,
-        "usage": _usage(_of_service(service), used),
+        "usage": _usage(handles_of_service(service), used),
     }
 
 
@@ -53,7 +53,7 @@ def _step(backend: Backend, step: Step, used: Mapping[RunId, Usage]) -> Tree:
         "reference": step.reference,
         "execution_ids": list(step.holders),
         "running_since": timestamp(began),
-        "usage": _usage(_of_step(step), used),
+        "usage": _usage(handles_of_step(step), used),
     }
 
 
@@ -61,21 +61,32 @@ def _usage(handles: Iterable[Handle], used: Mapping[RunId, Usage]) -> Tree | Non
     seen = [used[handle.run_id] for handle in handles if handle.run_id in used]
     if not seen:
         return None
-    total = sum(seen, Usage())
+    return usage_tree(sum(seen, Usage()))
+
+
+def usage_tree(used: Usage) -> Tree:
+    """As clients read it."""
     return {
-        "cpu_seconds": total.cpu_seconds,
-        "memory_bytes": total.memory_bytes,
-        "processes": total.processes,
-        "ports": list(total.ports),
+        "cpu_seconds": used.cpu_seconds,
+        "memory_bytes": used.memory_bytes,
+        "processes": used.processes,
+        "ports": list(used.ports),
+        "memory_peak_bytes": used.memory_peak,
+        "memory_max_bytes": used.memory_max,
+        "processes_max": used.processes_max,
+        "oom_kills": used.oom_kills,
+        "held_back_seconds": used.held_back,
     }
 
 
-def _of_service(service: Service) -> Iterator[Handle]:
+def handles_of_service(service: Service) -> Iterator[Handle]:
+    """Of its runs that live, or of which something may be left."""
     run = service.run
     return iter(()) if run is None else _handles(run.start, run.ready, run.stop)
 
 
-def _of_step(step: Step) -> Iterator[Handle]:
+def handles_of_step(step: Step) -> Iterator[Handle]:
+    """The same."""
     return iter(()) if step.run is None else _handles(step.run.proc)
 
 

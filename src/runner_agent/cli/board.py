@@ -31,11 +31,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What the processes of a row or a step use; `cpu`: per cent of one processor, None if not yet known."""
+    """What the processes of a row or a step use; `cpu`: per cent of one processor, None if not yet known.
+
+    `memory_max`: bytes, 0 without a limit.
+    """
 
     cpu: float | None
     memory: int
     ports: tuple[int, ...]
+    memory_max: int = 0
 
 
 @dataclass(slots=True)

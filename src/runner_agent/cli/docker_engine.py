@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 import socket
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from runner_agent.cli.finding import Finding, ok, remark
+from runner_agent.executors.docker_address import Choice
 
-USUAL = "unix:///var/run/docker.sock"
 PATIENCE = 2.0
 """Seconds for an answer."""
 _CHECK = "docker"
-_NEED = "only needed for `runsOn.docker`"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """DOCKER_HOST and DOCKER_CONTEXT, "" for unset."""
-
-    host: str
-    context: str
+_NEED = "only needed for `runsOn.docker` and the dev container"
 
 
 def engine(choice: Choice) -> Finding:
     """Reachable or not."""
-    address = choice.host or _of_context(choice.context) or USUAL
+    address = choice.address()
     if address.startswith("ssh:"):
         return remark(_CHECK, f"{address}: not asked", f"{_NEED}; over ssh only the docker command can ask")
     try:
@@ -45,20 +34,25 @@ def engine(choice: Choice) -> Finding:
     return ok(_CHECK, f"{address}, API {version}")
 
 
-def _of_context(name: str) -> str:
-    """The address of the docker command's context, "" for the default one or an unreadable one."""
-    home = Path.home() / ".docker"
+def dev_container(choice: Choice, selector: str, workspace: Path) -> Finding:
+    """Whether the one that the settings name runs, and can be looked into."""
+    from runner_agent.executors.devcontainer_place import Selector
+    from runner_agent.executors.devcontainer_watch import Away, Refusal, look
+
+    check = "dev container"
     try:
-        if not name:
-            told = cast("dict[str, object]", json.loads((home / "config.json").read_text(encoding="utf-8")))
-            name = str(told.get("currentContext", ""))
-        if name in {"", "default"}:
-            return ""
-        folder = hashlib.sha256(name.encode()).hexdigest()
-        meta = json.loads((home / "contexts/meta" / folder / "meta.json").read_text(encoding="utf-8"))
-        return str(meta["Endpoints"]["docker"]["Host"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError):
-        return ""
+        found, absence = look(choice.address(), Selector(selector), workspace)
+    except (Away, Refusal) as error:
+        return remark(check, str(error), "start Docker: until then automations without `runsOn` wait")
+    if found is None:
+        return remark(check, absence, "start it: until then automations without `runsOn` wait")
+    if not os.access(f"/proc/{found.pid}/root", os.R_OK):
+        return remark(
+            check,
+            f"{found.name} runs, and its processes cannot be seen from here",
+            "run the agent as root, on the machine that the Docker Engine runs on",
+        )
+    return ok(check, f"{found.name}, as {found.user or 'root'} in {found.folder}")
 
 
 def _ping(address: str) -> tuple[int, str]:

@@ -16,8 +16,8 @@ from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note, paint
 
 if TYPE_CHECKING:
-    from runner_agent.cli.docker_engine import Choice
     from runner_agent.daemon.settings import Settings
+    from runner_agent.executors.docker_address import Choice
 
 _COLOURS = {Verdict.OK: "32", Verdict.NOTE: "33", Verdict.BROKEN: "31;1"}
 
@@ -48,7 +48,7 @@ def doctor(
       runner-agent doctor
       runner-agent doctor --json | jq '.findings[] | select(.verdict != "ok")'
     """
-    from runner_agent.cli.docker_engine import Choice
+    from runner_agent.executors.docker_address import Choice
 
     settings = _settings(state_dir, workspace)
     findings = list(_findings(settings, Choice(docker_host, docker_context)))
@@ -76,12 +76,18 @@ def _settings(state_dir: Path | None, workspace: Path) -> Settings:
 
 
 def _findings(settings: Settings, choice: Choice) -> Iterator[Finding]:
-    from runner_agent.cli import doctor_agent, doctor_machine
-    from runner_agent.cli.docker_engine import engine
+    from runner_agent.cli import doctor_agent, doctor_machine, doctor_systemd
+    from runner_agent.cli.docker_engine import dev_container, engine
 
     looks = [
         *doctor_machine.looks(settings),
+        *doctor_systemd.looks(),
         lambda: engine(choice),
+        *(
+            [lambda: dev_container(choice, named, settings.workspace)]
+            if (named := settings.devcontainer)
+            else []
+        ),
         *doctor_agent.looks(settings),
     ]
     for look in looks:

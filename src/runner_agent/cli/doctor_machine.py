@@ -22,7 +22,6 @@ Look = Callable[[], Finding]
 OLDEST_PYTHON = (3, 11)
 FEW_FILES = 1024
 FEW_WATCHES = 8192
-_UNIT_FOLDERS = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 LAUNCH = 1767225600
 """2026-01-01: a clock before that has not been set."""
 
@@ -33,8 +32,7 @@ def looks(settings: Settings) -> Sequence[Look]:
         _versions,
         _python,
         _kernel,
-        partial(_cgroup, settings.cgroup),
-        _systemd,
+        partial(_cgroup, settings),
         partial(_shell, settings.shell),
         _descriptors,
         _inotify,
@@ -70,12 +68,16 @@ def _kernel() -> Finding:
     return ok("kernel", f"{release}, with pidfd")
 
 
-def _cgroup(configured: str) -> Finding:
+def _cgroup(settings: Settings) -> Finding:
     """Made and removed: nothing else tells whether it may be."""
-    home = configured or _own_cgroup()
+    from runner_agent.executors.delegated import SCOPE, controllers, find_home, not_in_force
+
+    home = find_home(settings.cgroup)
     advice = "not needed: without cgroups, runs are ended by walking their process trees"
     if not home:
-        return remark("cgroup", "no version 2 hierarchy of this machine's own", advice)
+        lacking = not_in_force(settings.run_limits, home, frozenset())
+        none = f"none for runs: {SCOPE} is not here" if settings.cgroup == "auto" else "none for runs"
+        return broken("cgroup", none, lacking) if lacking else remark("cgroup", none, advice)
     probe = Path(home) / f"runner-agent-doctor-{os.getpid()}"
     try:
         probe.mkdir()
@@ -88,28 +90,11 @@ def _cgroup(configured: str) -> Finding:
             probe.rmdir()
     if not kill:
         return remark("cgroup", f"{home}, without cgroup.kill", "not needed; Linux 5.14 has it")
-    return ok("cgroup", f"version 2, {home}")
-
-
-def _own_cgroup() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
-            root = Path("/sys/fs/cgroup")
-            if line.startswith("0::") and (root / "cgroup.controllers").exists():
-                return str(root / line[3:].strip("/"))
-    return ""
-
-
-def _systemd() -> Finding:
-    if not Path("/run/systemd/system").is_dir():
-        return remark("systemd", "not running here", "start the agent by `runner-agent serve` or `up`")
-    units = [
-        Path(folder) / "runner-agent.service" for folder in ("/etc/systemd/system", "/usr/lib/systemd/system")
-    ]
-    found = next((unit for unit in units if unit.exists()), None)
-    if found is None:
-        return remark("systemd", "running; no runner-agent.service", "install the unit to start at boot")
-    return ok("systemd", f"running; {found}")
+    found = controllers(home)
+    if lacking := not_in_force(settings.run_limits, home, found):
+        return broken("cgroup", home, lacking)
+    counts = ", ".join(sorted(found & {"cpu", "memory", "pids"}))
+    return ok("cgroup", f"each run has its own in {home}, {f'with {counts}' if counts else 'not counted'}")
 
 
 def _shell(configured: str) -> Finding:

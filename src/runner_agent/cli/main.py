@@ -13,6 +13,10 @@ from runner_agent.client.errors import ClientError
 
 def main() -> NoReturn:
     """`runner-agent`."""
+    if os.getpid() == 1:
+        from runner_agent.cli.first_process import step_aside
+
+        step_aside()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -45,7 +45,10 @@ class Meter:
             seconds = usage.get("cpuSeconds", 0.0)
             spent[key] = (at, seconds)
             used[key] = Used(
-                self._share(key, at, seconds), int(usage.get("memoryBytes", 0)), tuple(usage.get("ports", []))
+                self._share(key, at, seconds),
+                int(usage.get("memoryBytes", 0)),
+                tuple(usage.get("ports", [])),
+                int(usage.get("memoryMaxBytes", 0)),
             )
         self._before = spent
         self._board.used = used

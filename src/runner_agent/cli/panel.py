@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from runner_agent.cli.board import Board, Row, StepRow, Used
 from runner_agent.cli.durations import show_seconds
-from runner_agent.cli.figures import PORTS_SHOWN, show_bytes
+from runner_agent.cli.figures import PORTS_SHOWN, limited
 from runner_agent.cli.terminal import marks, paint, phase_colour
 
 NAME_WIDTH = 24
@@ -101,4 +101,4 @@ def _used(used: Used | None) -> str:
     cpu = "" if used.cpu is None else f"{used.cpu:.0f}%"
     shown = " ".join(f":{port}" for port in used.ports[:PORTS_SHOWN])
     more = f" +{len(used.ports) - PORTS_SHOWN}" if len(used.ports) > PORTS_SHOWN else ""
-    return f"{cpu:>5} {show_bytes(used.memory):>6}  {shown}{more}".rstrip()
+    return f"{cpu:>5} {limited(used.memory, used.memory_max):>6}  {shown}{more}".rstrip()

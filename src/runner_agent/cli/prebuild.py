@@ -50,9 +50,8 @@ ONLY_PREBUILD = {"RUNNER_AGENT_PREBUILD": "true"}
 @click.option(
     "--workspace",
     metavar="DIR",
-    default=".",
     type=FOLDER,
-    help="Where commands run, where no agent runs yet; this directory by default.",
+    help="Where commands run, where no agent runs yet; as configured, else this directory by default.",
 )
 @click.option("--address", metavar="ADDRESS", help=ADDRESS_HELP)
 @click.option("--cancel", is_flag=True, help="End the prebuild that is under way in the agent that runs.")
@@ -61,7 +60,7 @@ def prebuild(
     timeout: float,
     reports: tuple[str, ...],
     state_dir: Path | None,
-    workspace: Path,
+    workspace: Path | None,
     address: str | None,
     cancel: bool,
 ) -> int:
@@ -90,7 +89,7 @@ def prebuild(
             else "The prebuild is being ended; `runner-agent status` shows how it goes on."
         )
         return 0
-    settings = _settings(state_dir, workspace.absolute())
+    settings = _settings(state_dir, workspace)
     if not settings.prebuild_timeout_least <= timeout <= LONGEST:
         least = show_limit(settings.prebuild_timeout_least)
         raise click.UsageError(f"--timeout must be {least} to {show_limit(LONGEST)}.")
@@ -127,7 +126,7 @@ def _report(text: str) -> tuple[str, Path]:
     return kind, path
 
 
-def _settings(state_dir: Path | None, workspace: Path) -> Settings:
+def _settings(state_dir: Path | None, workspace: Path | None) -> Settings:
     """What `serve` will run with."""
     from runner_agent.daemon.settings import ServeOptions, load
     from runner_agent.model.errors import InvalidArgument

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner_agent.cli.completing import complete_service
-from runner_agent.cli.figures import cpu_time_of, memory_of
+from runner_agent.cli.figures import cpu_time_of, memory_of, peak_of, processes_of
 from runner_agent.cli.logs import Source, log_options, show
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
 from runner_agent.cli.tables import block, columns, emit
@@ -98,7 +98,8 @@ def _described(service: Service, live: LiveStatus) -> str:
             "Failure": status.get("failureMessage", ""),
             "CPU time": cpu_time_of(usage) if usage else "",
             "Memory": memory_of(usage) if usage else "",
-            "Processes": str(usage.get("processes", 0)) if usage else "",
+            "Most memory": peak_of(usage) if usage else "",
+            "Processes": processes_of(usage) if usage else "",
             "Ports": ", ".join(map(str, usage.get("ports", []))) if usage else "",
             "Desired phase": short(spec.get("desiredPhase", "")),
             "Role": short(metadata.get("role", "")).lower().replace("_", "-"),

@@ -11,6 +11,7 @@ import click
 
 from runner_agent.cli.completing import complete_log
 from runner_agent.cli.durations import show_span
+from runner_agent.cli.figures import usage_in_words
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import columns, emit
 from runner_agent.cli.terminal import paint, phase_colour, wrapped
@@ -97,14 +98,23 @@ def _run(run: RunSeen, now: datetime) -> str:
         run.get("ending", ""),
         f"run {run.get('runId', '')}",
     ]
-    return "  " + "  ".join(part for part in parts if part)
+    told = "  " + "  ".join(part for part in parts if part)
+    usage = run.get("usage")
+    return f"{told}\n    {usage_in_words(usage)}" if usage else told
 
 
 def _steps(steps: Sequence[StepSeen]) -> list[str]:
     if not steps:
         return []
     rows = [[step.get("reference", ""), step.get("phase", "") or NOTHING, _step_text(step)] for step in steps]
-    return ["Steps:", *(f"  {line}" for line in columns(("STEP", "PHASE", "WHY"), rows, 1).split("\n"))]
+    table = [f"  {line}" for line in columns(("STEP", "PHASE", "WHY"), rows, 1).split("\n")]
+    used = [
+        f"  {step.get('reference', '')} {usage_in_words(run['usage'])}"
+        for step in steps
+        for run in step.get("runs", [])
+        if "usage" in run
+    ]
+    return ["Steps:", *table, *used]
 
 
 def _step_text(step: StepSeen) -> str:

@@ -112,12 +112,20 @@ class Plan(TypedDict, total=False):
 
 
 class Usage(TypedDict, total=False):
-    """What the processes of a service or a task use, all of them together; `memoryBytes` is a number."""
+    """What the processes of a service or a task use, all of them together; the counts of bytes are numbers.
+
+    What is below `ports` is known where runs have cgroups.
+    """
 
     cpuSeconds: float
     memoryBytes: str
     processes: int
     ports: list[int]
+    memoryPeakBytes: str
+    memoryMaxBytes: str
+    processesMax: int
+    oomKills: str
+    heldBackSeconds: float
 
 
 class LiveStatus(TypedDict, total=False):
@@ -155,6 +163,7 @@ class RunSeen(TypedDict, total=False):
     pid: int
     since: str
     ending: str
+    usage: Usage
 
 
 class StepSeen(TypedDict, total=False):

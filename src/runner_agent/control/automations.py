@@ -6,7 +6,7 @@ the disk.
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from runner_agent.control.automations_fields import Faults
@@ -27,6 +27,15 @@ DEFAULTS = (
 """Rule 2.8, in this order."""
 
 
+Judge = Callable[[int], str]
+"""Why an open file is not to be read; "" if it may be."""
+
+
+def trusting(_file: int) -> str:
+    """The judge who lets everything pass."""
+    return ""
+
+
 def find_default(workspace: Path) -> Path | None:
     """The first of the default files that is there. A dangling link or a directory counts: reading it tells
     what is wrong.
@@ -34,9 +43,14 @@ def find_default(workspace: Path) -> Path | None:
     return next((path for name in DEFAULTS if os.path.lexists(path := workspace / name)), None)
 
 
-def read_file(path: Path, *, known: Iterable[str] = (), strict: bool = False) -> AutomationsFile:
-    """The file at `path`; see `read_automations`. Raises FileErrors, also for what cannot be read at all."""
-    return read_automations(str(path), _bytes(path), known=known, strict=strict)
+def read_file(
+    path: Path, *, known: Iterable[str] = (), strict: bool = False, judge: Judge = trusting
+) -> AutomationsFile:
+    """The file at `path`; see `read_automations`. `judge` is asked about what was opened, before it is read.
+
+    Raises FileErrors, also for what cannot be read at all.
+    """
+    return read_automations(str(path), _bytes(path, judge), known=known, strict=strict)
 
 
 def read_automations(
@@ -122,11 +136,13 @@ def _refuse_size(name: str, size: int) -> None:
         raise _whole(name, f"larger than {MAX_BYTES // 1024} KiB; move long scripts into files of their own")
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, judge: Judge = trusting) -> bytes:
     """Little more than a file may have. Raises FileErrors."""
     name = str(path)
     try:
         with path.open("rb") as file:
+            if reason := judge(file.fileno()):
+                raise _whole(name, reason)
             return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _whole(name, "no such file; check the path") from None

@@ -1,5 +1,6 @@
 """Firing an event: services first, then tasks, and the firing itself, in one transaction (rules 6.1, 6.2)."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from runner_agent.control.base import Caller, Control, NewId, derived_ids
@@ -58,10 +59,21 @@ class _Drawn:
         )
 
 
-class TriggerControl(Control):
-    """Fires events."""
+OwnKey = Callable[[Trigger], Awaitable[str]]
 
-    __slots__ = ()
+
+async def no_key(event: Trigger) -> str:  # noqa: ARG001  as an OwnKey has it
+    """Of nothing is it known."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerControl(Control):
+    """Fires events. `own_key` tells of an event that it happened already, whoever reports it: the key of this
+    very occurrence, or "".
+    """
+
+    own_key: OwnKey = no_key
 
     async def fire(
         self,
@@ -73,8 +85,8 @@ class TriggerControl(Control):
         by_prebuild: bool = False,
     ) -> Fired:
         """Start what lists `event` (rules 6.1, 6.2). With `once_key` the same event and key fires once per
-        boot (rule 6.4); postMachineStart does so without (rule 6.3). What one task lacks does not keep the
-        others from starting.
+        boot (rule 6.4); postMachineStart does so without, and an event that `own_key` knows goes by that
+        (rule 6.3). What one task lacks does not keep the others from starting.
 
         `dry_run` tells what would be started. Raises InvalidArgument for `manual`, and FailedPrecondition
         while a prebuild is under way that is not the caller, `by_prebuild` (rule 6.5).
@@ -85,7 +97,7 @@ class TriggerControl(Control):
             )
         boot = BootMark(self.clock.boot_mark())
         new_id = derived_ids(self.new_id())
-        key = PER_BOOT if event is Trigger.POST_MACHINE_START else once_key
+        key = PER_BOOT if event is Trigger.POST_MACHINE_START else await self.own_key(event) or once_key
         firing = Firing(FiringId(new_id()), event, self.clock.wall(), boot, self.cause(caller), key)
 
         def change(tx: Transaction) -> Fired:

@@ -30,17 +30,22 @@ def blame(what: str, ending: Ending) -> str:
     match ending:
         case Exited(code=0):
             return ""
-        case Exited(code=code):
-            hint = f" ({_SHELL_CODES[code]})" if code in _SHELL_CODES else ""
-            return f"{what} exited with code {code}{hint}"
-        case Signaled(signal=number, oom=oom):
-            return f"{what} was killed by {signal_name(number)}" + (" (out of memory)" if oom else "")
+        case Exited(code=code, why=why):
+            return f"{what} exited with code {code}" + _because(why or _SHELL_CODES.get(code, ""))
+        case Signaled(signal=number, oom=oom, why=why):
+            return f"{what} was killed by {signal_name(number)}" + _because(
+                why or ("out of memory" if oom else "")
+            )
         case NotStarted(reason=reason):
             return f"{what} could not be started: {reason}"
         case Lost(reason=reason):
             return reason
         case _:
             assert_never(ending)
+
+
+def _because(why: str) -> str:
+    return f" ({why})" if why else ""
 
 
 def with_last_line(failure: str, last_line: str) -> str:

@@ -169,6 +169,8 @@ def _running(record: Step | None, at: Present) -> str:
         told, _ = by_signal(run.proc, run.course, run.kills, at.timing.task_stop_grace, at)
         return f"being stopped: {told}"
     match run.proc:
+        case Starting(waits=waits) if waits:
+            return f"it waits: {waits}"
         case Idle() | Starting():
             return "about to begin"
         case Live(at=since, handle=handle):

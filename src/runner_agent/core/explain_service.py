@@ -95,6 +95,8 @@ def _ended(service: Service, run: ServiceRun) -> str:
 
 def _up(run: ServiceRun, at: Present) -> tuple[str, Instant | None]:
     match run.start:
+        case Starting(waits=waits) if waits:
+            return f"its start command waits: {waits}", None
         case Idle() | Starting():
             return "its start command is about to run", None
         case Live(at=since, handle=handle) if run.is_ready:
@@ -117,6 +119,8 @@ def _up(run: ServiceRun, at: Present) -> tuple[str, Instant | None]:
 
 def _attempt(run: ServiceRun, at: Present) -> str:
     match run.ready:
+        case Starting(waits=waits) if waits:
+            return f"attempt {max(run.attempts, 1)} waits: {waits}"
         case Idle() | Starting():
             return f"attempt {max(run.attempts, 1)} is about to begin"
         case Live(at=since, handle=handle):
@@ -185,6 +189,8 @@ def _stop_command(run: ServiceRun, at: Present) -> tuple[str, Instant | None]:
             return f"{what}, SIGKILL to both follows {at.until(due)}", due
         case Ended(ending=ending):
             return f"{how_it_ended('the stop command', ending)}; what it left behind is being ended", None
+        case Starting(waits=waits) if waits:
+            return f"its stop command waits: {waits}", None
         case _:
             return "its stop command is about to run", None
 

@@ -27,6 +27,15 @@ class Promised:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """What keeps a promised run from being started, in words; "" for nothing any more."""
+
+    role: RunRole
+    run_id: RunId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spawned:
     """The command runs."""
 
@@ -125,7 +134,7 @@ class Rebooted:
     """The machine restarted, which ended every run of the old boot (rule 6.6)."""
 
 
-RunFact = Promised | Spawned | NeverStarted | RunEnded | RunGone
+RunFact = Promised | Waits | Spawned | NeverStarted | RunEnded | RunGone
 """What happens to one OS-level run."""
 
 StepFact = RunFact | StopAsked | Terminated | Killed | SurvivorsSeen | OutputSeen | Rebooted

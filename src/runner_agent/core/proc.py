@@ -4,7 +4,16 @@ contains some.
 
 from dataclasses import replace
 
-from runner_agent.core.facts import NeverStarted, OutputSeen, Promised, RunEnded, RunFact, RunGone, Spawned
+from runner_agent.core.facts import (
+    NeverStarted,
+    OutputSeen,
+    Promised,
+    RunEnded,
+    RunFact,
+    RunGone,
+    Spawned,
+    Waits,
+)
 from runner_agent.model.errors import IllegalFact
 from runner_agent.model.runs import Ended, Gone, Idle, Live, Proc, Starting
 
@@ -14,6 +23,8 @@ def fold(proc: Proc, fact: RunFact) -> Proc:
     match proc, fact:
         case ((Idle() | Gone()), Promised(run_id=run_id, at=at)):
             return Starting(run_id, at)
+        case Starting(run_id=run_id) as starting, Waits(text=text) if fact.run_id == run_id:
+            return replace(starting, waits=text)
         case Starting(run_id=run_id), Spawned(at=at, handle=handle) if fact.run_id == run_id:
             return Live(run_id, at, handle)
         case Starting(run_id=run_id), NeverStarted() if fact.run_id == run_id:
@@ -50,6 +61,11 @@ def read_up_to(proc: Proc, fact: OutputSeen) -> Proc:
             return replace(one, read=fact.read)
         case _:
             return proc
+
+
+def waits(proc: Proc) -> str:
+    """What its start waits for, in words; "" for nothing."""
+    return proc.waits if isinstance(proc, Starting) else ""
 
 
 def alive(proc: Proc) -> bool:

@@ -22,6 +22,7 @@ from runner_agent.core.facts import (
     StopOverran,
     SurvivorsSeen,
     Terminated,
+    Waits,
 )
 from runner_agent.core.outputs import merged
 from runner_agent.core.session import may_start, over, role_proc, too_slow
@@ -41,7 +42,7 @@ def fold(run: ServiceRun | None, fact: ServiceFact, timing: Timing) -> ServiceRu
     if run is None:
         raise IllegalFact("service", run, fact)
     match fact:
-        case Promised() | Spawned() | NeverStarted() | RunEnded() | RunGone():
+        case Promised() | Waits() | Spawned() | NeverStarted() | RunEnded() | RunGone():
             return _fold_run(run, fact)
         case StopAsked() | Terminated():
             return replace(run, course=ladder.course_after(run.course, run.start, fact))

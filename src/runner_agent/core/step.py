@@ -22,6 +22,7 @@ from runner_agent.core.facts import (
     StopAsked,
     SurvivorsSeen,
     Terminated,
+    Waits,
 )
 from runner_agent.core.outputs import merged
 from runner_agent.core.timing import Timing
@@ -74,7 +75,7 @@ def fold(run: StepRun | None, fact: StepFact, boot: BootMark, reference: str) ->
             raise IllegalFact("step", run, fact)
         run = StepRun(boot)
     match fact:
-        case Promised() | Spawned() | NeverStarted() | RunEnded() | RunGone():
+        case Promised() | Waits() | Spawned() | NeverStarted() | RunEnded() | RunGone():
             return _fold_run(run, fact, reference)
         case StopAsked() | Terminated():
             return replace(run, course=ladder.course_after(run.course, run.proc, fact))
@@ -125,7 +126,8 @@ def view(run: StepRun | None) -> StepStatus | None:
         return None
     if over(run):
         return StepStatus(_final_phase(run), run.failure, run.output)
-    return StepStatus(ExecutionPhase.RUNNING, still_there(run.survivors), run.output)
+    message = still_there(run.survivors) or proc.waits(run.proc)
+    return StepStatus(ExecutionPhase.RUNNING, message, run.output)
 
 
 def _final_phase(run: StepRun) -> ExecutionPhase:

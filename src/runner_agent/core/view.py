@@ -1,5 +1,6 @@
 """The public status of a service, derived from its run (the phase table of docs/semantics.md)."""
 
+from runner_agent.core import proc
 from runner_agent.core.endings import still_there
 from runner_agent.core.outputs import merged
 from runner_agent.core.session import over
@@ -26,7 +27,8 @@ def status(service: Service) -> ServiceStatus:
     run = service.run
     if run is None:
         return ServiceStatus()
-    message = "; ".join(text for text in (run.failure, still_there(run.survivors)) if text)
+    waits = (proc.waits(one) for one in (run.start, run.ready, run.stop))
+    message = "; ".join(text for text in (run.failure, still_there(run.survivors), *waits) if text)
     output = run.output
     if service.posted is not None and service.posted[0] == run.session:
         output = merged(output, service.posted[1])

@@ -2,19 +2,22 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import structlog
 
 from runner_agent import __version__
 from runner_agent.control.base import Caller
+from runner_agent.daemon.devcontainer import DevContainerStarts
 from runner_agent.daemon.files import remove_agent_file, write_agent_file
 from runner_agent.daemon.frontdoor import FrontDoor
 from runner_agent.daemon.housekeeping import Housekeeping
+from runner_agent.daemon.narrator import Narrator
 from runner_agent.daemon.parts import Parts
 from runner_agent.daemon.prebuild import Conductor
 from runner_agent.executors.machine import MachineExecutor
 from runner_agent.model.errors import RunnerError
-from runner_agent.model.phases import Trigger
+from runner_agent.model.phases import ServicePhase, Trigger
 from runner_agent.reconcile.loop import Reconciler
 
 log = structlog.get_logger("agent")
@@ -31,9 +34,11 @@ class Agent:
         door: FrontDoor,
         housekeeping: Housekeeping,
         conductor: Conductor,
+        starts: DevContainerStarts,
     ) -> None:
         self._parts, self._reconciler, self._machine = parts, reconciler, machine
         self._door, self._housekeeping, self._conductor = door, housekeeping, conductor
+        self._starts, self._may_fire = starts, asyncio.Event()
 
     async def work(self) -> None:
         """Until cancelled, which leaves every run alone (rule 7.2)."""
@@ -42,6 +47,13 @@ class Agent:
             tasks.create_task(self._door.serve(), name="api")
             tasks.create_task(self._housekeeping.run(), name="housekeeping")
             tasks.create_task(self._conductor.run(), name="prebuild")
+            tasks.create_task(self._starts.watch(), name="dev container")
+            tasks.create_task(self._fire_for_starts(), name="dev container's starts")
+
+    async def narrate(self) -> None:
+        """Tell the log what becomes of services and executions, until cancelled."""
+        await Narrator(self._parts.store).run()
+        await asyncio.Event().wait()
 
     async def become_ready(self) -> None:
         """Recover, put the file in force, fire what is to be fired, and tell clients where we are (rules 2.9,
@@ -51,6 +63,7 @@ class Agent:
         await self._parts.default_file.apply()
         for event in self._own_events():
             await self._fire(event)
+        self._may_fire.set()
         self._door.open()
         environment = self._parts.identity.environment_id
         state = self._parts.settings.state_dir
@@ -73,12 +86,16 @@ class Agent:
         if sealed:  # rule 6.5: a copy of this state holds no trace of who ran here
             self._parts.listening.remove_sockets()
 
-    async def pulse(self) -> None:
-        """Return once the loop has taken something up that was put before it now, and the store has answered:
-        the proof of life that the watchdog wants (rule 7.5).
+    async def pulse(self) -> bool:
+        """The proof of life that the watchdog wants (rule 7.5): what is put before the loop now has been
+        taken up, and the store has written. False if a worker is stuck.
         """
-        await self._reconciler.pulse()
-        await self._parts.store.write(lambda _: None, durable=False)
+        stuck = await self._reconciler.pulse()
+        with suppress(RunnerError):  # a full disk, say: a refusal is an answer, too
+            await self._parts.store.pulse()
+        if stuck:
+            log.error("stuck", keys=" ".join(map(str, stuck)))
+        return not stuck
 
     def keep_listening(self) -> tuple[socket.socket, ...]:
         """The addresses, kept open for the program that takes over: who connects meanwhile waits."""
@@ -86,7 +103,18 @@ class Agent:
 
     def summary(self) -> str:
         """One line for `systemctl status`."""
-        return f"ready on {', '.join(self._parts.listening.addresses)}"
+        store = self._parts.store
+        services = store.services()
+        up = sum(service.status.phase is ServicePhase.RUNNING for service in services)
+        told = (
+            f"{up} of {len(services)} services up, {len(store.live_executions())} task executions under way"
+        )
+        return f"ready: {told}; on {', '.join(self._parts.listening.addresses)}"
+
+    def longest_stop(self) -> float:
+        """Seconds that it may take to bring everything down."""
+        timing = self._parts.timing
+        return max(timing.service_stop_grace, timing.task_stop_grace)
 
     def facts(self) -> dict[str, str]:
         """What the log says of it."""
@@ -103,6 +131,14 @@ class Agent:
         if not self._parts.prebuild.fires_by_itself():
             return ()
         return (Trigger.POST_MACHINE_START, *settings.fire) if settings.post_machine_start else settings.fire
+
+    async def _fire_for_starts(self) -> None:
+        await self._may_fire.wait()
+        await self._starts.run(self._fire_unless_prebuilding)
+
+    async def _fire_unless_prebuilding(self, event: Trigger) -> None:
+        if self._parts.prebuild.fires_by_itself():
+            await self._fire(event)
 
     async def _fire(self, event: Trigger) -> None:
         try:

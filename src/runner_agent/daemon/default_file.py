@@ -12,6 +12,7 @@ import structlog
 
 from runner_agent.control.base import Caller
 from runner_agent.control.commands import Commands
+from runner_agent.daemon.reader import Reader
 from runner_agent.kit.clock import Clock
 from runner_agent.model.errors import FailedPrecondition, InvalidArgument, RunnerError, Violation
 from runner_agent.store.base import Store
@@ -34,10 +35,17 @@ class DefaultFile:
     """Finds it, applies it, and remembers how that went."""
 
     def __init__(
-        self, store: Store, commands: Commands, clock: Clock, workspace: Path, named: Path | None
+        self,
+        store: Store,
+        commands: Commands,
+        clock: Clock,
+        workspace: Path,
+        named: Path | None,
+        reader: Reader | None = None,
     ) -> None:
-        """`named` is the settings' choice."""
+        """`named` is the settings' choice. `reader`: who the file is read for, if not our own user."""
         self._store, self._commands, self._clock = store, commands, clock
+        self._reader = reader
         self._workspace, self._named = workspace, named
         self.state = FileState()
 
@@ -75,14 +83,15 @@ class DefaultFile:
             )
 
     async def _put_in_force(self, path: Path) -> None:
-        from runner_agent.control.automations import read_file
+        from runner_agent.control.automations import read_file, trusting
 
         if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
             raise InvalidArgument(Violation("path", f"{path} is no file; name one"))
         services, tasks = self._store.services(), self._store.tasks()
         known = {one.metadata.reference for one in services} | {one.metadata.reference for one in tasks}
+        judge = trusting if self._reader is None else self._reader.judge(trusted=self._named)
         result = await self._commands.file.apply(
-            read_file(path, known=known), Caller(f"automations file {path}"), patience=0
+            read_file(path, known=known, judge=judge), Caller(f"automations file {path}"), patience=0
         )
         self.state = FileState(path, self._clock.wall())
         log.info(

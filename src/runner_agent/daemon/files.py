@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runner_agent.model.errors import StoreUnusable
 
-LOCK, AGENT_FILE, TOKEN, DATABASE, LOGS, RUNS, OUTPUTS = (
+LOCK, AGENT_FILE, TOKEN, DATABASE, LOGS, RUNS, OUTPUTS, SIGNED_OUT = (
     "agent.lock",
     "agent.json",
     "token",
@@ -19,6 +19,7 @@ LOCK, AGENT_FILE, TOKEN, DATABASE, LOGS, RUNS, OUTPUTS = (
     "logs",
     "runs",
     "outputs",
+    "signed-out",
 )
 
 

@@ -8,15 +8,19 @@ from datetime import datetime
 from pathlib import Path
 
 from runner_agent import __version__
-from runner_agent.api.app import Health, build_app
+from runner_agent.api.app import Health, Pages, build_app
+from runner_agent.api.asgi import App, Receive, Scope, Send
 from runner_agent.api.auth import Guard
 from runner_agent.api.backend import AgentInfo, AutomationsState, Backend
 from runner_agent.api.log_tokens import LogTokens
 from runner_agent.api.logs import log_routes
 from runner_agent.api.methods import bound_methods
 from runner_agent.api.server import Server
+from runner_agent.api.sessions import Sessions
+from runner_agent.api.sign_in import SESSION, SignIn
 from runner_agent.api.wire_out import Outward
 from runner_agent.api.wishes import Wishes
+from runner_agent.daemon import files
 from runner_agent.daemon.parts import Parts
 
 
@@ -44,12 +48,22 @@ class FrontDoor:
             logs=parts.logs,
         )
         uids = frozenset({0, os.getuid(), parts.user.uid})
-        guard = Guard(parts.identity.token, uids, parts.clock.now, log_tokens=log_tokens)
+        sessions = Sessions(
+            parts.identity.token,
+            parts.clock.now,
+            parts.clock.wall,
+            parts.settings.state_dir / files.SIGNED_OUT,
+        )
+        guard = Guard(
+            parts.identity.token, uids, parts.clock.now, parts.listening.names, log_tokens, sessions
+        )
+        sign_in = SignIn(guard, sessions, lambda: parts.listening.pages)
         closing = asyncio.Event()
-        logs = log_routes(parts.store, parts.logbook, closing)
-        health = Health(lambda: self._ready, parts.metrics.text)
+        trees = log_routes(parts.store, parts.logbook, closing) | sign_in.routes()
+        health = Health(lambda: self._ready, parts.metrics.tell)
         methods = self._wishes.guard(bound_methods(backend))
-        app = build_app(methods, guard, health, closing, logs, parts.metrics.count_call)
+        pages = _pages(sign_in)
+        app = build_app(methods, guard, health, closing, trees, parts.metrics.count_call, pages)
         self._server = Server(app, parts.listening.sockets, closing)
 
     def open(self) -> None:
@@ -87,3 +101,19 @@ class FrontDoor:
             started_at=self._started_at,
             automations=automations,
         )
+
+
+def _pages(sign_in: SignIn) -> Pages:
+    def page(path: str) -> App | None:
+        if path == SESSION:
+            return sign_in
+        return _dashboard if path == "/" or path.startswith("/assets/") else None
+
+    return page
+
+
+async def _dashboard(scope: Scope, receive: Receive, send: Send) -> None:
+    """Imported when first asked for: most agents never are."""
+    from runner_agent.web.site import site
+
+    await site()(scope, receive, send)

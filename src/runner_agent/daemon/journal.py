@@ -1,28 +1,40 @@
-"""The agent's own log: lines on stderr, with a priority prefix where journald reads them, for people where a
-terminal does.
+"""The agent's own log: entries with fields where journald reads, lines for people where a terminal does.
+
+In the journal each value is a field of its own, RUNNER_AGENT_ and its name in capitals, so that
+`journalctl RUNNER_AGENT_REFERENCE=web` finds what concerns one service.
 """
 
 import logging
 import os
+import re
+import socket
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
+JOURNAL = "/run/systemd/journal/socket"
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+_STDERR = 2
+_LONGEST = 48 << 10
+"""Characters of a value that go into an entry: a datagram holds four times as much; nobody reads more."""
+_NOT_IN_NAMES = re.compile("[^A-Z0-9_]")
 
 
-def configure_log(level: str) -> None:
-    """Once, at start. `level` is the least that is told: debug, info, warning or error."""
+def configure_log(level: str, journal: str = JOURNAL) -> bool:
+    """Once, at start. `level` is the least that is told: debug, info, warning or error. Gives whether the
+    journal is told.
+    """
     least = getattr(logging, level.upper(), logging.INFO)
-    journal = bool(os.environ.get("JOURNAL_STREAM"))
     processors: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.format_exc_info,
     ]
-    if journal:
-        processors.append(_with_priority)
+    heard = heard_by_journal(os.environ, _STDERR)
+    if heard:
+        processors += [Journal(journal), _with_priority]
     else:
         processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False))
         processors.append(_plain)
@@ -32,8 +44,63 @@ def configure_log(level: str) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        level=max(least, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=max(least, logging.WARNING), handlers=[_Through()])
+    return heard
+
+
+def heard_by_journal(environ: Mapping[str, str], descriptor: int) -> bool:
+    """Whether this descriptor leads to journald: systemd names the stream that it made (systemd.exec(5))."""
+    with suppress(OSError):
+        found = os.fstat(descriptor)
+        return environ.get("JOURNAL_STREAM", "") == f"{found.st_dev}:{found.st_ino}"
+    return False
+
+
+class _Through(logging.Handler):
+    """What is said by way of the standard library goes the same way."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger(record.name)
+        log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
+
+
+class Journal:
+    """A processor: sends the event by journald's own protocol, and leaves it to the next if that fails."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._socket: socket.socket | None = None
+
+    def __call__(
+        self, _logger: object, _name: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        """Raises DropEvent: it has been told."""
+        try:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.connect(self._path)
+            self._socket.send(entry(event))
+        except OSError:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+            return event
+        raise structlog.DropEvent
+
+
+def entry(event: Mapping[str, Any]) -> bytes:
+    """An event as journald takes it. A value's length goes before it, so that it may hold line ends."""
+    fields = {
+        "MESSAGE": _sentence({name: value for name, value in event.items() if name != "level"}),
+        "PRIORITY": _PRIORITIES.get(str(event.get("level")), 6),
+        "SYSLOG_IDENTIFIER": "runner-agent",
+    }
+    for name, value in event.items():
+        if name not in {"event", "level", "exception"}:
+            fields[f"RUNNER_AGENT_{_NOT_IN_NAMES.sub('_', name.upper())}"] = value
+    told = ((name, str(value)[:_LONGEST].encode("utf-8", "replace")) for name, value in fields.items())
+    return b"".join(
+        b"%s\n%s%s\n" % (name.encode(), len(text).to_bytes(8, "little"), text) for name, text in told
     )
 
 
@@ -48,10 +115,11 @@ def _with_priority(_logger: object, _name: str, event: MutableMapping[str, Any])
     return "\n".join(f"<{priority}>{line}" for line in _sentence(event).splitlines())
 
 
-def _sentence(event: MutableMapping[str, Any]) -> str:
-    text, trace = str(event.pop("event")), event.pop("exception", "")
-    pairs = " ".join(f"{name}={_quoted(str(value))}" for name, value in event.items())
-    return "\n".join(part for part in (f"{text} {pairs}".rstrip(), trace) if part)
+def _sentence(event: Mapping[str, Any]) -> str:
+    pairs = {name: value for name, value in event.items() if name not in {"event", "exception"}}
+    shown = " ".join(f"{name}={_quoted(str(value))}" for name, value in pairs.items())
+    told = f"{event['event']} {shown}".rstrip()
+    return "\n".join(part for part in (told, str(event.get("exception", ""))) if part)
 
 
 def _quoted(value: str) -> str:

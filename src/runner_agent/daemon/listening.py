@@ -16,6 +16,8 @@ from runner_agent.daemon.inherited import Inherited
 from runner_agent.daemon.settings import parse_listen
 from runner_agent.daemon.user import User
 
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # listens nowhere, only names it
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -25,6 +27,21 @@ class Listening:
     addresses: tuple[str, ...]
     log_root: str
     unix_path: str
+    external_url: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What a browser may call us by, besides an address."""
+        from urllib.parse import urlsplit
+
+        return frozenset({"localhost", (urlsplit(self.external_url).hostname or "localhost").lower()})
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """Where a browser finds the dashboard, the best first; none where nothing listens on TCP."""
+        tcp = [text.removeprefix("tcp:") for text in self.addresses if text.startswith("tcp:")]
+        here = [f"http://{_reachable(each)}/" for each in tcp]
+        return tuple([f"{self.external_url}/", *here] if self.external_url else here)
 
     def remove_sockets(self) -> None:
         """Remove the files of unix sockets. Who is connected stays so."""
@@ -63,7 +80,7 @@ def listen(
                 case UnixAddress(path=path):
                     bound.append(inherited.unix(path) or _unix(Path(path)))
                     if owner is not None and owner.other:
-                        os.chown(path, owner.uid, owner.gid)
+                        _give(path, owner)
                     addresses.append(f"unix:{path}")
                     unix_path = unix_path or path
                 case TcpAddress(host=host):
@@ -79,8 +96,15 @@ def listen(
         raise
     finally:
         inherited.close_rest()
-    root = external_url.rstrip("/") or tcp_root or "http://localhost"
-    return Listening(tuple(bound), tuple(addresses), root, unix_path)
+    external_url = external_url.rstrip("/")
+    root = external_url or tcp_root or "http://localhost"
+    return Listening(tuple(bound), tuple(addresses), root, unix_path, external_url)
+
+
+def _reachable(address: str) -> str:
+    """`host:port` as a browser of this machine takes it: an agent that listens everywhere listens here."""
+    host, _, port = address.rpartition(":")
+    return f"{_LOOPBACK.get(host, host)}:{port}"
 
 
 def parse_port(text: str) -> int:
@@ -106,6 +130,16 @@ def _unix(path: Path) -> socket.socket:
             )
         path.unlink()
     return bind_unix(path)
+
+
+def _give(path: str, owner: User) -> None:
+    """What stands there now may be another thing, put there by him in a folder of his: a link, say."""
+    file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if stat.S_ISSOCK(os.fstat(file).st_mode):
+            os.chown(f"/proc/self/fd/{file}", owner.uid, owner.gid)
+    finally:
+        os.close(file)
 
 
 def _who_answers(path: Path) -> int | None:

@@ -3,19 +3,22 @@
 The text format is a few lines; a library for it would cost more memory than all our counters ever will.
 """
 
+import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from runner_agent import __version__
 from runner_agent.core.decisions import Action
 from runner_agent.core.facts import RunGone, ServiceFact, Spawned
+from runner_agent.executors.usage import Usage, counted
 from runner_agent.kit.clock import Clock
-from runner_agent.model.phases import ServicePhase
+from runner_agent.model.ids import Reference
+from runner_agent.model.phases import RunRole, ServicePhase
 from runner_agent.model.records import Key
-from runner_agent.model.runs import Ending, Exited, Lost, NotStarted, Signaled
+from runner_agent.model.runs import Ended, Ending, Exited, Handle, Live, Lost, NotStarted, Signaled
 from runner_agent.reconcile.machines import Machine, R
 from runner_agent.reconcile.notes import Notes
 from runner_agent.store.base import FIRST_REVISION, Store
@@ -30,6 +33,14 @@ class Family(NamedTuple):
     kind: str
     help: str
     samples: Mapping[Labels, float]
+
+
+class RunFigures(NamedTuple):
+    """What the kernel has counted of one run."""
+
+    reference: str
+    role: str
+    used: Usage
 
 
 class Metrics:
@@ -56,9 +67,20 @@ class Metrics:
             case _:
                 pass
 
-    def text(self) -> bytes:
+    async def tell(self) -> bytes:
+        """The text, with the figures of runs that have cgroups. Those are read in a thread."""
+        runs = list(_live_runs(self._store))
+        used = await asyncio.to_thread(counted, [handle for _, _, handle in runs])
+        return self.text(
+            RunFigures(reference, role.value, used[handle.run_id])
+            for reference, role, handle in runs
+            if handle.run_id in used
+        )
+
+    def text(self, runs: Iterable[RunFigures] = ()) -> bytes:
         """Prometheus text, version 0.0.4."""
-        return "".join(line for family in self._families() for line in _lines(family)).encode()
+        families = (*self._families(), *_of_runs(tuple(runs)))
+        return "".join(line for family in families for line in _lines(family)).encode()
 
     def _families(self) -> Iterator[Family]:
         yield Family("info", "gauge", "The agent, by its version.", {(("version", __version__),): 1})
@@ -102,6 +124,43 @@ class Metrics:
     def _executions(self) -> Mapping[Labels, float]:
         counts = Counter(execution.status.phase.value for execution in self._store.live_executions())
         return {(("phase", phase),): counts[phase] for phase in ("PENDING", "RUNNING")}
+
+
+def _live_runs(store: Store) -> Iterator[tuple[Reference, RunRole, Handle]]:
+    for service in store.services():
+        if service.run is not None:
+            roles = {
+                RunRole.START: service.run.start,
+                RunRole.READY: service.run.ready,
+                RunRole.STOP: service.run.stop,
+            }
+            for role, proc in roles.items():
+                if isinstance(proc, Live | Ended):
+                    yield service.metadata.reference, role, proc.handle
+    for step in store.live_steps():
+        if step.run is not None and isinstance(step.run.proc, Live | Ended):
+            yield step.reference, RunRole.TASK, step.run.proc.handle
+
+
+def _of_runs(runs: Sequence[RunFigures]) -> Iterator[Family]:
+    """Steps of one task may run more than once at a time: then they are told together."""
+    for name, kind, help_, of in _RUN_FAMILIES if runs else ():
+        samples: dict[Labels, float] = {}
+        for run in runs:
+            labels = ("reference", run.reference), ("role", run.role)
+            samples[labels] = samples.get(labels, 0) + of(run.used)
+        yield Family(f"run_{name}", kind, help_, samples)
+
+
+_RUN_FAMILIES: tuple[tuple[str, str, str, Callable[[Usage], float]], ...] = (
+    ("memory_bytes", "gauge", "Less files that nobody used lately.", lambda used: used.memory_bytes),
+    ("memory_peak_bytes", "gauge", "Most memory at once, files included.", lambda used: used.memory_peak),
+    ("memory_limit_bytes", "gauge", "0 is none.", lambda used: used.memory_max),
+    ("cpu_seconds_total", "counter", "Of a run's cgroup.", lambda used: used.cpu_seconds),
+    ("cpu_held_back_seconds_total", "counter", "By the limit of processors.", lambda used: used.held_back),
+    ("processes", "gauge", "Of a run.", lambda used: used.processes),
+    ("oom_kills_total", "counter", "Processes killed for lack of memory.", lambda used: used.oom_kills),
+)
 
 
 class CountedNotes(Notes):

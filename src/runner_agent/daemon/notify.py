@@ -14,12 +14,14 @@ class Notifier:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
+        self._is_ready = False
         microseconds = environ.get("WATCHDOG_USEC", "0")
         mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.watchdog_seconds = int(microseconds) / 1e6 if mine and microseconds.isdecimal() else 0.0
 
     def ready(self, status: str) -> None:
         """The API answers and recovery is complete (rule 7.5)."""
+        self._is_ready = True
         self._send(f"READY=1\nSTATUS={status}")
 
     def status(self, text: str) -> None:
@@ -28,15 +30,17 @@ class Notifier:
 
     def reloading(self) -> None:
         """The program is about to be executed anew (rule 7.2)."""
+        self._is_ready = False
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}\nSTATUS=reloading")
 
-    def stopping(self) -> None:
-        """The orderly stop has begun."""
-        self._send("STOPPING=1\nSTATUS=stopping services and tasks")
+    def stopping(self, status: str, within: float) -> None:
+        """The end has begun, and may take this many seconds, whatever systemd would have granted."""
+        self._is_ready = False
+        self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={round(within * 1e6)}\nSTATUS={status}")
 
-    def alive(self) -> None:
-        """The watchdog's proof of life."""
-        self._send("WATCHDOG=1")
+    def alive(self, status: str = "") -> None:
+        """The watchdog's proof of life; how things stand, unless that is starting or ending."""
+        self._send(f"WATCHDOG=1\nSTATUS={status}" if status and self._is_ready else "WATCHDOG=1")
 
     def _send(self, message: str) -> None:
         if not self._address:

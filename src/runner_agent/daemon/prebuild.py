@@ -24,7 +24,7 @@ from runner_agent.core.prebuild import (
     Wait,
 )
 from runner_agent.daemon import identity
-from runner_agent.daemon.files import TOKEN
+from runner_agent.daemon.files import SIGNED_OUT, TOKEN
 from runner_agent.kit.bell import Listener
 from runner_agent.kit.clock import Clock
 from runner_agent.model.errors import RunnerError
@@ -178,6 +178,7 @@ class Conductor:
         """What an image must not take along (rule 1.1), and all that remains, on disk."""
         await self._control.forget_runs()
         await identity.forget(self._store, self._state_dir / TOKEN)
+        (self._state_dir / SIGNED_OUT).unlink(missing_ok=True)
         await self._store.seal()
         folder = os.open(self._state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

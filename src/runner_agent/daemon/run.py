@@ -1,10 +1,12 @@
 """`serve`: one agent from its settings to its exit code, with its signals (rules 7.1, 7.2, 7.5).
 
 SIGTERM and SIGINT stop everything in order; a second SIGINT hastens. SIGHUP leaves every run alone and
-executes the program anew, which is how an upgrade takes hold.
+executes the program anew, which is how an upgrade takes hold. SIGUSR2 leaves every run alone and ends: the
+next agent takes them up.
 """
 
 import asyncio
+import faulthandler
 import os
 import signal
 import socket
@@ -23,6 +25,9 @@ from runner_agent.daemon.notify import Notifier
 from runner_agent.daemon.settings import ServeOptions, Settings, load
 from runner_agent.daemon.wiring import open_agent
 from runner_agent.model.errors import RunnerError
+
+LEAVE_WITHIN = 60.0
+"""Seconds for what is left to do after the last run has gone."""
 
 log = structlog.get_logger("agent")
 
@@ -45,8 +50,10 @@ Outcome = Stopped | Again
 def serve(options: ServeOptions) -> int:
     """Run the daemon until it is told to stop; its exit code. Raises RunnerError where it cannot go on."""
     settings = load(options)
-    configure_log(settings.log_level)
-    outcome = asyncio.run(_serve(settings))
+    journal = configure_log(settings.log_level)
+    if sys.__stderr__ is not None:  # systemd's watchdog sends SIGABRT: say where it hung
+        faulthandler.enable(sys.__stderr__)
+    outcome = asyncio.run(_serve(settings, narrate=journal))
     if isinstance(outcome, Again):
         sys.stdout.flush()
         hand_over(outcome.sockets, os.environ)
@@ -54,7 +61,7 @@ def serve(options: ServeOptions) -> int:
     return 0
 
 
-async def _serve(settings: Settings) -> Outcome:
+async def _serve(settings: Settings, *, narrate: bool) -> Outcome:
     notifier = Notifier(os.environ)
     asyncio.get_running_loop().set_exception_handler(Trouble())
     async with AsyncExitStack() as stack:
@@ -65,6 +72,8 @@ async def _serve(settings: Settings) -> Outcome:
             asyncio.create_task(agent.work(), name="agent"),
             asyncio.create_task(_watchdog(agent, notifier), name="watchdog"),
         ]
+        if narrate:
+            others.append(asyncio.create_task(agent.narrate(), name="narrator"))
         try:
             # Only the one that listens to signals ends by itself; another that ends has failed.
             done, _ = await asyncio.wait({told, *others}, return_when=asyncio.FIRST_COMPLETED)
@@ -100,7 +109,7 @@ class Signals:
     def __init__(self) -> None:
         self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
             loop.add_signal_handler(number, self._queue.put_nowait, number)
 
     async def next(self) -> signal.Signals:
@@ -125,8 +134,12 @@ async def _until_told(agent: Agent, signals: Signals, notifier: Notifier) -> Out
         notifier.reloading()
         log.info("executing anew; runs go on")
         return Again(agent.keep_listening())
+    if first is signal.SIGUSR2:
+        notifier.stopping("leaving; runs go on", LEAVE_WITHIN)
+        log.info("leaving; runs go on")
+        return Stopped()
     log.info("stopping", signal=first.name)
-    notifier.stopping()
+    notifier.stopping("stopping services and tasks", agent.longest_stop() + LEAVE_WITHIN)
     await _bring_down(agent, signals)
     log.info("stopped")
     return Stopped()
@@ -161,11 +174,11 @@ async def _bring_down(agent: Agent, signals: Signals) -> None:
 
 
 async def _watchdog(agent: Agent, notifier: Notifier) -> None:
-    """Proof of life at half the interval that systemd asks for. A loop that hangs proves nothing, and is
-    restarted.
+    """Proof of life at half the interval that systemd asks for. What hangs proves nothing, and is restarted;
+    runs go on.
     """
     while notifier.watchdog_seconds:
-        await agent.pulse()
-        notifier.alive()
+        if await agent.pulse():
+            notifier.alive(agent.summary())
         await asyncio.sleep(notifier.watchdog_seconds / 2)
     await asyncio.Event().wait()

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from runner_agent.client.addresses import SYSTEM_SOCKET, Address, TcpAddress, UnixAddress, default_state_dir
-from runner_agent.control.durations import ACCEPTED, parse_duration
-from runner_agent.core.timing import NANOSECONDS
-from runner_agent.daemon.settings_secrets import credentials_directory, parsed_environment, parsed_stores
+from runner_agent.daemon.settings_secrets import credentials_directory
+from runner_agent.daemon.settings_values import PATHS, parsed, trigger
+from runner_agent.executors.delegated import AUTO, NO_LIMITS, RunLimits
 from runner_agent.model.errors import InvalidArgument, Violation
 from runner_agent.model.phases import Trigger
 
@@ -51,8 +51,11 @@ class Settings:
     once per boot. With `prebuild` nothing is fired but by a prebuild, and the user scope of secrets is shut:
     for the machine that an image is made on; `prebuild_timeout_least` is the shortest time limit a prebuild
     may be given. `cgroup` is a folder of a version 2 hierarchy that is given over to us, in which each run
-    gets a cgroup of its own; "" is none, and then a run's subtree is walked. `log_level` is the least that
-    the agent's own log tells.
+    gets a cgroup of its own; `auto` is that of the scope our systemd units make, if there is one; with `none`
+    a run's subtree is walked. `run_limits` are for each run in such a cgroup (see RunLimits). `launcher_unit`
+    is the systemd unit that runs the launcher; "" is none: the agent starts and ends one. `devcontainer` is
+    the container that commands run in unless their `runsOn` says otherwise: a name, or `label=KEY=VALUE`; ""
+    is none: they run on the machine. `log_level` is the least that the agent's own log tells.
     """
 
     state_dir: Path
@@ -78,21 +81,14 @@ class Settings:
     post_machine_start: bool = True
     prebuild: bool = False
     prebuild_timeout_least: float = 300.0
-    cgroup: str = ""
+    cgroup: str = AUTO
+    run_limits: RunLimits = NO_LIMITS
+    launcher_unit: str = ""
+    devcontainer: str = ""
     log_level: str = "info"
 
 
-_DURATIONS = frozenset(
-    {
-        *("service_stop_grace", "task_stop_grace", "ready_attempt_timeout", "executions_age"),
-        "prebuild_timeout_least",
-    }
-)
-_COUNTS = frozenset({"log_cap", "executions_kept"})
-_SWITCHES = frozenset({"post_machine_start", "prebuild"})
-_PATHS = frozenset({"state_dir", "workspace", "automations"})
 _NAMES = frozenset(one.name for one in fields(Settings))
-_LEVELS = ("debug", "info", "warning", "error")
 
 
 def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: int | None = None) -> Settings:
@@ -105,7 +101,7 @@ def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: i
     found: dict[str, object] = {}
     for name, raw, place in (*_from_file(options, environ, uid, wrong), *_from_environ(environ)):
         try:
-            found[name] = _parsed(name, raw)
+            found[name] = parsed(name, raw)
         except ValueError as error:
             wrong.append(Violation(f"{place}: {name}", str(error)))
     found.update(_from_flags(options, wrong))
@@ -114,7 +110,7 @@ def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: i
     found.setdefault("state_dir", default_state_dir(environ, uid))
     found.setdefault("workspace", Path.cwd())
     found.setdefault("credentials", credentials_directory(environ))
-    for name in _PATHS & found.keys():
+    for name in PATHS & found.keys():
         found[name] = cast("Path", found[name]).absolute()
     _require_directory(cast("Path", found["workspace"]))
     given = cast("tuple[str, ...]", found.get("listen", ()))
@@ -139,7 +135,7 @@ def _from_flags(options: ServeOptions, wrong: list[Violation]) -> dict[str, obje
             given[name] = value
     try:
         if options.fire:
-            given["fire"] = tuple(_trigger(name) for name in options.fire)
+            given["fire"] = tuple(trigger(name) for name in options.fire)
     except ValueError as error:
         wrong.append(Violation("--fire", str(error)))
     return given
@@ -227,65 +223,3 @@ def parse_listen(text: str) -> Address:
     raise InvalidArgument(
         Violation("--listen", f"cannot listen on {text!r}: give unix:PATH or tcp:HOST:PORT")
     )
-
-
-def _trigger(name: str) -> Trigger:
-    try:
-        trigger = Trigger(name)
-    except ValueError:
-        trigger = Trigger.MANUAL
-    if trigger is Trigger.MANUAL:
-        events = ", ".join(one.value for one in Trigger if one is not Trigger.MANUAL)
-        raise ValueError(f"{name!r} is not an event that can be fired; events are {events}")
-    return trigger
-
-
-def _parsed(name: str, raw: object) -> object:
-    """One value from a file or the environment. Raises ValueError saying what is accepted."""
-    if name in _DURATIONS:
-        return _seconds(raw)
-    if name in _COUNTS:
-        if isinstance(raw, bool) or not str(raw).isdecimal():
-            raise ValueError(f"must be a whole number, not {raw!r}")
-        return int(str(raw))
-    if name in _SWITCHES:
-        if str(raw).lower() in ("true", "1", "yes", "on"):
-            return True
-        if str(raw).lower() in ("false", "0", "no", "off"):
-            return False
-        raise ValueError(f"must be true or false, not {raw!r}")
-    if name in ("listen", "fire"):
-        items = cast("list[object]", raw) if isinstance(raw, list) else str(raw).split(",")
-        texts = tuple(str(item).strip() for item in items)
-        return tuple(_trigger(text) for text in texts) if name == "fire" else texts
-    if name == "environment":
-        return _environment(raw)
-    if name == "secrets":
-        return parsed_stores(raw)
-    if name == "secret_environment":
-        return parsed_environment(raw)
-    if not isinstance(raw, str):
-        raise ValueError(f"must be text, not {raw!r}")  # noqa: TRY004  a wrong value like any other here
-    if "\0" in raw:
-        raise ValueError("must not hold a NUL byte")
-    if name == "log_level" and raw.lower() not in _LEVELS:
-        raise ValueError(f"must be one of {', '.join(_LEVELS)}, not {raw!r}")
-    return Path(raw) if name in _PATHS else raw
-
-
-def _seconds(raw: object) -> float:
-    text = f"{raw}s" if not isinstance(raw, bool) and str(raw).replace(".", "", 1).isdecimal() else str(raw)
-    parsed = parse_duration(text)
-    if parsed is None:
-        raise ValueError(f"must be a duration {ACCEPTED}, or a number of seconds, not {raw!r}")
-    return parsed / NANOSECONDS
-
-
-def _environment(raw: object) -> dict[str, str]:
-    if isinstance(raw, dict):
-        pairs = cast("dict[object, object]", raw)
-        return {str(name): str(value) for name, value in pairs.items()}
-    items = [item.partition("=") for item in str(raw).split(",")]
-    if not all(equals for _, equals, _ in items):
-        raise ValueError("must be NAME=VALUE, several parted by commas")
-    return {name.strip(): value for name, _, value in items}

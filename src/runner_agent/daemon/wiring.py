@@ -3,6 +3,8 @@
 import uuid
 from contextlib import AsyncExitStack
 
+import structlog
+
 from runner_agent.control.base import Control
 from runner_agent.control.commands import Commands
 from runner_agent.control.prebuild import PrebuildControl
@@ -10,6 +12,8 @@ from runner_agent.core.timing import Timing
 from runner_agent.daemon import files
 from runner_agent.daemon.agent import Agent
 from runner_agent.daemon.default_file import DefaultFile
+from runner_agent.daemon.devcontainer import DevContainerStarts
+from runner_agent.daemon.executing import dev_container, executors
 from runner_agent.daemon.frontdoor import FrontDoor
 from runner_agent.daemon.housekeeping import Housekeeping
 from runner_agent.daemon.identity import establish
@@ -18,12 +22,13 @@ from runner_agent.daemon.listening import listen
 from runner_agent.daemon.metrics import CountedNotes, Metrics
 from runner_agent.daemon.parts import Parts
 from runner_agent.daemon.prebuild import Conductor
+from runner_agent.daemon.reader import reader_for
 from runner_agent.daemon.settings import Settings
 from runner_agent.daemon.settings_secrets import folders
 from runner_agent.daemon.user import User, find_user
+from runner_agent.executors.delegated import find_home, make_ready, not_in_force
 from runner_agent.executors.environment import command_path
 from runner_agent.executors.machine import MachineExecutor, MachineSettings
-from runner_agent.executors.table import MACHINE, Executors
 from runner_agent.kit.clock import SystemClock
 from runner_agent.kit.inotify import Inotify
 from runner_agent.logs.cap import LogCap
@@ -37,6 +42,8 @@ from runner_agent.reconcile.requests import Requests
 from runner_agent.secrets.given import RunSecrets
 from runner_agent.secrets.stores import SecretStores
 from runner_agent.store.sqlite import SqliteStore
+
+log = structlog.get_logger("agent")
 
 
 def new_id() -> str:
@@ -55,6 +62,9 @@ async def open_agent(settings: Settings, stack: AsyncExitStack, inherited: Inher
     lock.acquire()
     stack.callback(lock.release)
     user = find_user(settings.run_as)
+    reader = reader_for(user)
+    if reader is not None and (folder := reader.may_replace(state)) is not None:
+        log.warning("run_as can put another state directory in the place of ours", writable=str(folder))
     clock = SystemClock()
     store = SqliteStore(state / files.DATABASE, clock.wall)
     stack.push_async_callback(store.aclose)
@@ -67,7 +77,10 @@ async def open_agent(settings: Settings, stack: AsyncExitStack, inherited: Inher
     inotify = Inotify()
     stack.callback(inotify.close)
     logs = LogFiles(state / files.LOGS)
-    machine = MachineExecutor(_machine(settings))
+    machine_settings = _machine(settings)
+    machine = MachineExecutor(machine_settings)
+    watch = dev_container(settings, machine_settings.environ)
+    starts = DevContainerStarts(watch)
     stack.push_async_callback(machine.aclose)
     evidence = _evidence(settings, logs, inotify, user)
     prebuild = PrebuildControl(
@@ -78,14 +91,14 @@ async def open_agent(settings: Settings, stack: AsyncExitStack, inherited: Inher
     means = Means(
         store,
         CountedNotes(store, clock, metrics.count_fact),
-        Executors({MACHINE: machine}),
+        executors(settings, machine, identity.environment_id, machine_settings.environ, stack, watch),
         requests,
         evidence,
         clock,
     )
     timing = _timing(settings)
     reconciler = Reconciler(means, Setting(BootMark(clock.boot_mark()), timing, new_id))
-    commands = Commands(store, clock, new_id, secrets.known.redact)
+    commands = Commands(store, clock, new_id, secrets.known.redact, starts.key)
     parts = Parts(
         settings=settings,
         identity=identity,
@@ -97,23 +110,28 @@ async def open_agent(settings: Settings, stack: AsyncExitStack, inherited: Inher
         store=store,
         commands=commands,
         prebuild=prebuild,
-        default_file=DefaultFile(store, commands, clock, settings.workspace, settings.automations),
+        default_file=DefaultFile(store, commands, clock, settings.workspace, settings.automations, reader),
         logs=logs,
         logbook=Logbook(logs, inotify),
         metrics=metrics,
     )
     conductor = Conductor(prebuild, store, clock, reconciler, state)
-    return Agent(parts, reconciler, machine, FrontDoor(parts), Housekeeping(parts), conductor)
+    return Agent(parts, reconciler, machine, FrontDoor(parts), Housekeeping(parts), conductor, starts)
 
 
 def _machine(settings: Settings) -> MachineSettings:
+    home = find_home(settings.cgroup)
+    if told := not_in_force(settings.run_limits, home, make_ready(home) if home else frozenset()):
+        log.warning(told)
     return MachineSettings(
         state_dir=settings.state_dir,
         workspace=settings.workspace,
         shell=settings.shell,
         run_as=settings.run_as,
         own_path=command_path(settings.state_dir),
-        cgroup=settings.cgroup,
+        cgroup=home,
+        limits=settings.run_limits,
+        launcher_unit=settings.launcher_unit,
     )
 
 
@@ -125,8 +143,9 @@ def _secrets(settings: Settings, prebuild: PrebuildControl) -> RunSecrets:
 
 
 def _evidence(settings: Settings, logs: LogFiles, inotify: Inotify, user: User) -> Evidence:
-    outputs = settings.state_dir / files.OUTPUTS
-    outputs.mkdir(mode=0o711, exist_ok=True)
+    # Runs of our own user may write where we keep their records: then there is one folder a run to make.
+    outputs = settings.state_dir / (files.OUTPUTS if user.other else files.RUNS)
+    outputs.mkdir(mode=0o711 if user.other else 0o700, exist_ok=True)
     owner = Owner(user.uid, user.gid) if user.other else None
     return Evidence(logs, LogCap(inotify, settings.log_cap), outputs, inotify, owner)
 

@@ -6,7 +6,7 @@ cancelled and begun again at any time, also by the next daemon: handles are plai
 twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,9 @@ from runner_agent.model.ids import Reference, RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Ending, Handle, Survivor
 from runner_agent.model.specs import RunsOn
+
+BEGAN = "began_ns"
+"""The entry of a handle that says when its command began, in ns of CLOCK_MONOTONIC, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ class RunRequest:
     that stdout and
     stderr go to, appended; `output` the file named by GITPOD_OUTPUT, whose folder exists. `note` opens the
     run in its log. `secrets` are values that must not reach the log in any usual disguise (rule 5.6); neither
-    they nor `env`, which holds them, show in a repr.
+    they nor `env`, which holds them, show in a repr. What keeps it from being started is told by `waits`,
+    in words, "" once that is over.
     """
 
     run_id: RunId
@@ -38,6 +42,7 @@ class RunRequest:
     output: Path
     note: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    waits: Callable[[str], None] = field(default=lambda _: None, repr=False, compare=False)
 
 
 class Executor(Protocol):
@@ -92,6 +97,10 @@ class Executor(Protocol):
 
     async def survey(self) -> tuple[Handle, ...]:
         """Every run that is not gone, whoever started it."""
+        ...
+
+    async def traces(self) -> Collection[RunId]:
+        """Runs of which anything is kept, the cleaned ones not; whoever started them."""
         ...
 
     async def clean(self, run_id: RunId) -> None:

@@ -7,15 +7,19 @@ import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from runner_agent.launcher import procs, records, wire
 from runner_agent.model.errors import Unavailable
-from runner_agent.model.runs import Ending, Exited, Handle, NotStarted, Signaled
+from runner_agent.model.runs import Ending, Exited, Handle, Lost, NotStarted, Signaled
 
 TERMINATE = signal.SIGRTMIN + wire.TERMINATE
 KILL = signal.SIGRTMIN + wire.KILL
 LINGER = signal.SIGRTMIN + wire.LINGER
 UNLINGER = signal.SIGRTMIN + wire.UNLINGER
+
+_PAUSE, _LONGEST = 0.005, 1.0
+"""Seconds between two looks at the record of a holder that outlives its command: doubled, up to the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +33,17 @@ class Holder:
     pid: int
     start: int
     cgroup: str = ""
+    leader: int = 0
+    leader_start: int = 0
+    """Of the command; 0 where the record does not tell."""
 
     def pin(self, boot: str) -> int | None:
         """A pidfd of the live holder, which the caller closes; None if it is gone or cannot be verified."""
-        if self.boot != boot:
-            return None
-        try:
-            pinned = os.pidfd_open(self.pid)
-        except OSError:
-            return None
-        found = procs.look(self.pid)
-        if found is None or found.start != self.start or found.zombie:
-            os.close(pinned)
-            return None
-        return pinned
+        return _pinned(self.pid, self.start) if self.boot == boot else None
+
+    def pin_leader(self) -> int | None:
+        """The same of its command."""
+        return _pinned(self.leader, self.leader_start) if self.leader else None
 
     def lives(self, boot: str) -> bool:
         """Is it there, as far as can be verified?"""
@@ -75,7 +76,21 @@ def holder_of(handle: Handle) -> Holder:
         int(data["holder_pid"]),
         int(data["holder_start"]),
         str(data.get("cgroup", "")),
+        int(data.get("leader_pid", 0)),
+        int(data.get("leader_start", 0)),
     )
+
+
+def _pinned(pid: int, start: int) -> int | None:
+    try:
+        pinned = os.pidfd_open(pid)
+    except OSError:
+        return None
+    found = procs.look(pid)
+    if found is None or found.start != start or found.zombie:
+        os.close(pinned)
+        return None
+    return pinned
 
 
 async def wait_gone(holder: Holder, boot: str) -> None:
@@ -90,55 +105,73 @@ async def wait_gone(holder: Holder, boot: str) -> None:
 
 
 async def wait_record(holder: Holder, boot: str) -> Ending | None:
-    """How the command ended, once that is on record; None if the holder is gone and never wrote it."""
-    ending = read_ending(holder.folder)
-    if ending is not None:
-        return ending
-    latch = _open_latch(holder.folder)
+    """How the command ended, once that is on record; None if the holder is gone and never wrote it.
+
+    When a command ends, its holder mostly has nothing left to hold: so what is waited for then is the
+    holder's own end, with a look at the record now and then.
+    """
     pinned = holder.pin(boot)
+    if pinned is None:
+        return read_ending(holder.folder)
     try:
-        # Looked at with both open: from here on neither the record nor the holder's end can be missed.
-        ending = read_ending(holder.folder)
-        if ending is None and pinned is not None:
-            await readable(pinned, *latch)
+        leader = holder.pin_leader()
+        if leader is None:
             ending = read_ending(holder.folder)
-            if ending is None:  # let go of without a record: it is being killed
-                await readable(pinned)
-                ending = read_ending(holder.folder)
+        else:  # it lives, so its end is not on record
+            ending = None
+            try:
+                await readable(pinned, leader)
+            finally:
+                os.close(leader)
+        pause = _PAUSE
+        while ending is None:
+            gone = await _gone_within(pinned, pause)
+            ending = read_ending(holder.folder)
+            if gone:
+                break
+            pause = min(2 * pause, _LONGEST)
     finally:
-        for descriptor in (*latch, *([] if pinned is None else [pinned])):
-            os.close(descriptor)
+        os.close(pinned)
     return ending
 
 
+async def _gone_within(pinned: int, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await readable(pinned)
+    except TimeoutError:
+        return False
+    return True
+
+
 def read_ending(folder: Path) -> Ending | None:
-    """The `ended` record in our terms, or None if there is none yet. Raises Unavailable for one of another
-    version.
+    """What the record says of the end, in our terms, or None if it does not yet. Raises Unavailable for one
+    that cannot be understood.
     """
     try:
-        record = records.read(str(folder), records.ENDED)
+        record = records.read(str(folder))
     except wire.Refused as refused:
         raise Unavailable(f"how a run ended cannot be understood: {refused.text}") from None
-    if record is None:
+    ended = cast("wire.Message | None", record and record.get(records.ENDED))
+    if ended is None:
         return None
-    match record.get("how"):
+    match ended.get("how"):
         case "exited":
-            return Exited(int(str(record["code"])))
+            return Exited(int(str(ended["code"])), _why(ended))
         case "signaled":
-            return Signaled(int(str(record["signal"])), oom=bool(record.get("oom")))
+            return Signaled(int(str(ended["signal"])), bool(ended.get("oom")), _why(ended))
+        case "lost":
+            return Lost(str(ended.get("reason", "")))
         case _:
-            return NotStarted(str(record.get("reason", "")))
+            return NotStarted(str(ended.get("reason", "")))
 
 
-def _open_latch(folder: Path) -> list[int]:
-    try:
-        return [os.open(folder / records.LATCH, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)]
-    except OSError:
-        return []
+def _why(ended: wire.Message) -> str:
+    return str(ended.get("why", ""))
 
 
 async def readable(*descriptors: int) -> None:
-    """Wait for one of them: a pidfd, whose process ended, or a FIFO, whose last writer has let go of it."""
+    """Wait for one of these pidfds: its process has ended."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     for descriptor in descriptors:

@@ -17,6 +17,7 @@ import structlog
 
 import runner_agent
 from runner_agent.executors.holders import readable
+from runner_agent.executors.replaced import ended, peer_of
 from runner_agent.launcher import wire
 from runner_agent.launcher.wire import Message, Refused
 from runner_agent.model.errors import Unavailable
@@ -41,6 +42,10 @@ ANOTHER_VERSION = (
 log = structlog.get_logger("launcher")
 
 
+class OfAnotherVersion(Unavailable):
+    """The launcher speaks another version of the wire."""
+
+
 class HungUp(Unavailable):
     """The connection broke before the answer: the launcher died, or hears a newer agent."""
 
@@ -48,8 +53,11 @@ class HungUp(Unavailable):
 class LauncherLink:
     """One connection, made when first needed and made anew when lost. Requests travel side by side."""
 
-    def __init__(self, state_dir: Path) -> None:
-        self._state = state_dir
+    def __init__(self, state_dir: Path, unit: str = "") -> None:
+        """`unit` is the systemd unit that runs the launcher: it is started, and left running. "" is none: a
+        launcher of our own is started, and ended with us.
+        """
+        self._state, self._unit = state_dir, unit
         self._epoch = time.monotonic_ns()  # grows from one agent of this boot to the next
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
@@ -57,6 +65,7 @@ class LauncherLink:
         self._reading: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
         self._redacts = False
+        self._peer = 0
 
     async def ask(self, op: str, fields: Mapping[str, object] | None = None) -> Message:
         """What the launcher says to a request. Raises Refused with its reason, Unavailable if it cannot be
@@ -72,7 +81,9 @@ class LauncherLink:
         return await self._ask(op, fields or {})
 
     async def shutdown(self) -> None:
-        """End the launcher, if one is there. Runs go on."""
+        """End the launcher, if one is there and it is ours. Runs go on."""
+        if self._unit:
+            return
         if self._writer is None and not (self._state / wire.SOCKET).exists():
             return
         try:
@@ -81,6 +92,8 @@ class LauncherLink:
                     return
                 await self._hello()
             await self._ask("shutdown", {})
+        except OfAnotherVersion:
+            await ended(self._peer)
         except (Unavailable, Refused):
             pass  # it is gone already
         await self.aclose()
@@ -97,17 +110,25 @@ class LauncherLink:
         async with self._connecting:
             if self._writer is not None:
                 return
-            if not await self._open():
-                await self._start_launcher()
-                if not await self._open():
-                    raise Unavailable(
-                        f"the launcher of {self._state} does not answer; see {self._state / wire.LOG}"
-                    )
             try:
-                await self._hello()
-            except BaseException:
-                self._hang_up()  # a connection that has not said hello is of no use to the next request
-                raise
+                await self._begin()
+            except OfAnotherVersion:
+                if not await ended(self._peer):
+                    raise
+                await self._begin()
+
+    async def _begin(self) -> None:
+        if not await self._open():
+            await self._start_launcher()
+            if not await self._open():
+                raise Unavailable(
+                    f"the launcher of {self._state} does not answer; see {self._state / wire.LOG}"
+                )
+        try:
+            await self._hello()
+        except BaseException:
+            self._hang_up()  # a connection that has not said hello is of no use to the next request
+            raise
 
     async def _hello(self) -> None:
         """From now on the launcher hears us and nobody older."""
@@ -116,7 +137,7 @@ class LauncherLink:
         except Refused as refused:
             if refused.code != "version":
                 raise
-            raise Unavailable(ANOTHER_VERSION.format(refused.text)) from None
+            raise OfAnotherVersion(ANOTHER_VERSION.format(refused.text)) from None
         self._redacts = bool(hello.get("redacts"))
         log.debug("launcher answers", pid=hello.get("pid"), version=hello.get("version"))
 
@@ -127,6 +148,7 @@ class LauncherLink:
         except OSError:
             sock.close()
             return False
+        self._peer = peer_of(sock)
         sock.setblocking(False)  # noqa: FBT003  the socket module has it so
         reader, self._writer = await asyncio.open_unix_connection(sock=sock)
         self._reading = asyncio.get_running_loop().create_task(self._read(reader), name="launcher link")
@@ -138,6 +160,8 @@ class LauncherLink:
         """
         source = str(Path(runner_agent.__file__).parent.parent)
         argv = wire.command(sys.executable, source, str(self._state))
+        if self._unit:  # never one of our own beside it: commands would be bound by what binds us
+            argv = ["systemctl", "--no-ask-password", "start", self._unit]
         # Not by asyncio: up to Python 3.11 that waits in a thread of its own.
         process = subprocess.Popen(  # noqa: ASYNC220  a vfork; nothing is waited for here
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -149,7 +173,8 @@ class LauncherLink:
             os.close(pinned)
             _, said = process.communicate()
         if process.returncode and "another launcher" not in said:
-            raise Unavailable(f"the launcher cannot be started: {said.strip()}")
+            whence = f" (systemctl start {self._unit})" if self._unit else ""
+            raise Unavailable(f"the launcher cannot be started{whence}: {said.strip()}")
 
     async def _ask(self, op: str, fields: Mapping[str, object]) -> Message:
         if self._writer is None:

@@ -9,11 +9,10 @@ carry the id of this very run are ever touched, each pinned before it is judged 
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 from runner_agent.executors.holders import Holder
-from runner_agent.launcher import procs
+from runner_agent.launcher import cgroup, procs
 from runner_agent.model.ids import RunId
 
 _PAUSE, _LONGEST = 0.02, 5.0
@@ -26,6 +25,8 @@ async def end_remains(holder: Holder, run_id: RunId, boot: str) -> None:
         return
     pause = _PAUSE
     while left := remains_of(holder, run_id):
+        if holder.cgroup:
+            cgroup.kill(holder.cgroup)
         procs.send_all(left, signal.SIGKILL)
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST)
@@ -35,18 +36,16 @@ def remains_of(holder: Holder, run_id: RunId) -> list[procs.Proc]:
     """The live processes of the run that cgroup or environment tell, and what descends from them."""
     mark = f"RUNNER_AGENT_RUN_ID={run_id}".encode()
     everyone = {proc.pid: proc for proc in procs.everyone() if proc.pid not in (holder.pid, os.getpid())}
-    marked = set(_in_cgroup(holder.cgroup)) if holder.cgroup else set[int]()
+    marked = set(cgroup.members(holder.cgroup)) if holder.cgroup else set[int]()
     marked |= {pid for pid in everyone if _carries(pid, mark)}
     while more := {pid for pid, proc in everyone.items() if proc.parent in marked} - marked:
         marked |= more
     return [proc for pid, proc in everyone.items() if pid in marked and not proc.zombie]
 
 
-def _in_cgroup(path: str) -> Iterator[int]:
-    try:
-        yield from (int(pid) for pid in (Path(path) / "cgroup.procs").read_text().split())
-    except OSError:
-        return
+def clear_cgroup(path: str) -> None:
+    """Take away the empty cgroup of a run that is gone, if it is still there."""
+    cgroup.remove(path)
 
 
 def _carries(pid: int, mark: bytes) -> bool:

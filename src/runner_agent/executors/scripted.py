@@ -4,8 +4,9 @@ The state is the world's (`scripted_world`); the language of commands is told in
 """
 
 import asyncio
+from collections.abc import Collection
 
-from runner_agent.executors.base import RunRequest
+from runner_agent.executors.base import BEGAN, RunRequest
 from runner_agent.executors.scripted_language import parse
 from runner_agent.executors.scripted_world import Run, World
 from runner_agent.model.errors import CannotStart, Unavailable
@@ -116,6 +117,10 @@ class ScriptedExecutor:
         """All that are not gone."""
         return tuple(self._handle(run) for run in self._world.runs.values() if not run.empty.is_set())
 
+    async def traces(self) -> Collection[RunId]:
+        """No more than that."""
+        return [handle.run_id for handle in await self.survey()]
+
     async def clean(self, run_id: RunId) -> None:
         """Forget."""
         run = self._world.runs.get(run_id)
@@ -133,7 +138,7 @@ class ScriptedExecutor:
         return run
 
     def _handle(self, run: Run) -> Handle:
-        return Handle(self._name, run.request.run_id, {"pid": run.leader.pid})
+        return Handle(self._name, run.request.run_id, {"pid": run.leader.pid, BEGAN: run.began_ns})
 
 
 def _name(request: RunRequest) -> str:

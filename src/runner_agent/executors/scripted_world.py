@@ -8,6 +8,7 @@ once.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -102,6 +103,7 @@ class Run:
         self.processes: list[Process] = []
         self._lingering = self._killing = self._lost = False
         self._ladder: asyncio.TimerHandle | None = None
+        self.began_ns = math.ceil(asyncio.get_running_loop().time() * 1e9)
         if request.note:
             self._note(request.note)
         self.leader = Process(self, f"{request.reference} {request.role.value}", 0)

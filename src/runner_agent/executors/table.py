@@ -11,6 +11,7 @@ from runner_agent.model.specs import Anywhere, InDocker, OnMachine, RunsOn
 
 MACHINE = "machine"
 DOCKER = "docker"
+DEVCONTAINER = "devcontainer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -42,7 +42,8 @@ class WorkQueue(Generic[K]):
         self._backoff = backoff or Backoff()
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._wanted: set[K] = set()  # to be handed out: waiting in `_ready`, or touched while held
-        self._held: set[K] = set()
+        self._held: dict[K, int] = {}
+        self._tickets = 0
         self._failures: dict[K, int] = {}
         self._later: Alarms[K] = Alarms(clock, self.add)
         self._settled = Bell()
@@ -55,6 +56,11 @@ class WorkQueue(Generic[K]):
     def held(self) -> frozenset[K]:
         """The keys in workers' hands."""
         return frozenset(self._held)
+
+    @property
+    def tickets(self) -> Mapping[K, int]:
+        """The keys in workers' hands, each with a number that no other `get` gave."""
+        return dict(self._held)
 
     def add(self, key: K) -> None:
         """Have `key` looked at: soon, or again if a worker holds it just now."""
@@ -93,12 +99,13 @@ class WorkQueue(Generic[K]):
         """The next key, which is in the caller's hand until `done`. Cancellable: no key is lost by it."""
         key = await self._ready.get()
         self._wanted.discard(key)
-        self._held.add(key)
+        self._tickets += 1
+        self._held[key] = self._tickets
         return key
 
     def done(self, key: K) -> None:
         """Give back a key that `get` handed out. KeyError if it is not held."""
-        self._held.remove(key)
+        del self._held[key]
         if key in self._wanted:
             self._ready.put_nowait(key)
         elif not self._held and not self._wanted:

@@ -7,8 +7,8 @@ import time
 from runner_agent.launcher import loglines, procs, records
 from runner_agent.launcher.copier import Copier
 from runner_agent.launcher.holder import Holder
-from runner_agent.launcher.reasons import explain
-from runner_agent.launcher.spawn import NotStarted, spawn
+from runner_agent.launcher.reasons import NotStarted, explain
+from runner_agent.launcher.spawn import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,13 +29,11 @@ def hold(order: "Order", report: int) -> None:
 def begin(order: "Order", report: int) -> Holder | None:
     """Start the run, and tell the launcher by a packet on `report`; None if there is nothing to hold."""
     log: Copier | None = None
-    stage = "record"
+    stage = "log"
     try:
-        latch = records.open_latch(order.folder)
-        stage = "log"
         log = Copier(loglines.open_log(order.log, order.uid, order.gid))
         stage = "record"
-        return _claim_and_spawn(order, log, latch, report)
+        return _claim_and_spawn(order, log, report)
     except OSError as error:
         code, reason = explain(stage, error, order)
         if log is not None:
@@ -44,7 +42,7 @@ def begin(order: "Order", report: int) -> Holder | None:
         return None
 
 
-def _claim_and_spawn(order: "Order", log: Copier, latch: int, report: int) -> Holder | None:
+def _claim_and_spawn(order: "Order", log: Copier, report: int) -> Holder | None:
     """Claim first: no command runs of which nothing is known. What is known first is its holder."""
     claimed = records.claim(order.folder, order.opening)
     if claimed < 0:  # somebody was first; the launcher reads who
@@ -56,11 +54,11 @@ def _claim_and_spawn(order: "Order", log: Copier, latch: int, report: int) -> Ho
         leader = _spawn(order, log)
     except NotStarted as failure:
         code, reason = explain(failure.stage, failure.error, order)
-        run = Holder(order, log, latch, began, 0)
+        run = Holder(order, log, claimed, began, 0)
         run.fail(code, reason)
         _tell_failure(report, order, code, reason)
         return run
-    rest = b'"leader_pid":%d,"leader_start":%d}' % (leader, procs.start_of(leader))
+    rest = b'"leader_pid":%d,"leader_start":%d,"began_ns":%d}' % (leader, procs.start_of(leader), began)
     records.add(claimed, rest)
     try:
         os.write(report, b"%b,%b" % (order.opening, rest))
@@ -68,13 +66,13 @@ def _claim_and_spawn(order: "Order", log: Copier, latch: int, report: int) -> Ho
         pass
     if order.secrets:  # after the spawn, for it takes its time; the pipe holds what is written until then
         log.hide(order.secrets)
-    return Holder(order, log, latch, began, leader)
+    return Holder(order, log, claimed, began, leader)
 
 
 def _spawn(order: "Order", log: Copier) -> int:
     """As `spawn`, into a pipe to the log. Raises NotStarted."""
     try:
-        sink = log.open_pipe(order.uid, order.gid)
+        sink = log.open_pipe(order.uid, order.gid, order.outlet)
     except OSError as error:
         raise NotStarted("pipe", error) from None
     try:

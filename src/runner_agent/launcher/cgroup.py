@@ -6,34 +6,25 @@ The holder stays outside.
 import os
 
 
-def _home() -> str:
-    """The cgroup of this process; "" if there is no such hierarchy, or none that we can name."""
-    own = next(
-        (line[3:] for line in _get("/proc/self/cgroup").decode().splitlines() if line.startswith("0::")), None
-    )
-    for line in _get("/proc/self/mountinfo").decode("utf-8", "surrogateescape").splitlines():
-        fields, _, rest = line.partition(" - ")
-        if own is not None and rest.startswith("cgroup2 ") and fields.split()[3] == "/":
-            return fields.split()[4] + own.rstrip("/")
-    return ""
+def make(path: str, limits: "dict[str, str]") -> bool:
+    """Create it in a parent that exists, with what to write to which of its files.
 
-
-def make(path: str) -> bool:
-    """Create it in a parent that exists.
-
-    False if that is not possible here; then the subtree walk must do.
+    False if that is not possible here; then the subtree walk must do. A limit whose controller is missing is
+    none: whoever ordered it knows.
     """
     try:
         if not os.path.isdir(path):
-            os.mkdir(path)
-        return os.access(f"{path}/cgroup.kill", os.W_OK)
+            os.mkdir(path, 0o755)
+        if not os.access(f"{path}/cgroup.kill", os.W_OK):
+            return False
     except OSError:
         return False
-
-
-def join(path: str) -> None:
-    """Move the calling process in. Raises OSError."""
-    _put(f"{path}/cgroup.procs", b"0")
+    for name, value in limits.items():
+        try:
+            _put(f"{path}/{name}", value.encode())
+        except OSError:
+            pass
+    return True
 
 
 def kill(path: str) -> None:
@@ -49,12 +40,36 @@ def populated(path: str) -> bool:
     return b"populated 1" in _get(f"{path}/cgroup.events")
 
 
-def out_of_memory(path: str) -> bool:
-    """Has the kernel killed in it for lack of memory? Known only under a memory controller."""
-    return bool(path) and any(
-        line.startswith(b"oom_kill ") and int(line.split()[1])
-        for line in _get(f"{path}/memory.events").splitlines()
-    )
+def verdict(path: str) -> str:
+    """Which limit the kernel has held against it, in words; "" if none, or if nobody counts."""
+    memory = counts(f"{path}/memory.events")
+    if memory.get("oom_kill"):
+        own = number(f"{path}/memory.max") if memory.get("oom") else 0
+        return f"out of memory, limit {_size(own)}" if own else "out of memory"
+    if counts(f"{path}/pids.events").get("max"):
+        most = number(f"{path}/pids.max")
+        return f"more processes than its limit of {most}" if most else "more processes than allowed"
+    return ""
+
+
+def counts(path: str) -> "dict[str, int]":
+    """A file of names and numbers; empty if it is not there."""
+    pairs = [line.split() for line in _get(path).decode().splitlines()]
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
+
+
+def number(path: str) -> int:
+    """A file of one number; 0 for `max`, or if it is not there."""
+    text = _get(path).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _size(count: int) -> str:
+    """`512 MiB`: in the largest unit that leaves it whole, as somebody wrote it."""
+    for shift, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if count and count % (1 << shift) == 0:
+            return f"{count >> shift} {unit}"
+    return f"{count} bytes"
 
 
 def remove(path: str) -> bool:
@@ -85,7 +100,3 @@ def _get(path: str) -> bytes:
 def _put(path: str, data: bytes) -> None:
     with open(path, "wb", buffering=0) as file:
         file.write(data)
-
-
-HOME = _home()
-"""Where launcher and holders live."""

@@ -42,13 +42,18 @@ class Copier:
         """`log` is open for appending."""
         self._log = log
 
-    def open_pipe(self, uid: int | None, gid: int | None) -> int:
+    def open_pipe(self, uid: int | None, gid: int | None, outlet: str) -> int:
         """The end that the command writes to, to be closed by the caller. Raises OSError.
 
-        It belongs to the command's user: scripts open /dev/stderr anew, by the rights of what it is.
+        It belongs to the command's user: scripts open /dev/stderr anew, by the rights of what it is. `outlet`
+        is the FIFO to take for it, if any.
         """
-        source, sink = os.pipe()
-        os.set_blocking(source, False)
+        if outlet:
+            source = os.open(outlet, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            sink = os.open(outlet, os.O_WRONLY | os.O_CLOEXEC)
+        else:
+            source, sink = os.pipe()
+            os.set_blocking(source, False)
         if uid is not None and gid is not None:
             os.fchown(sink, uid, gid)
         ear.listen(source)

@@ -11,6 +11,7 @@ import time
 
 from runner_agent.launcher import cgroup, loglines, procs, records, wire
 from runner_agent.launcher.ear import ear, wait
+from runner_agent.launcher.wire import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,16 +54,19 @@ class Holder:
     _lingering = False
     _killing = False
     _kill_at = NEVER
+    _passed_on = (0, False)
     _record: "Message | None" = None
     _record_again = Pause()
     _round_again = Pause()
     _settle_again = Pause()
 
-    def __init__(self, order: "Order", log: "Copier", latch: int, began: int, leader: int) -> None:
-        """The run is claimed, and its command, the leader, is spawned (or not: call `fail` then)."""
+    def __init__(self, order: "Order", log: "Copier", claimed: int, began: int, leader: int) -> None:
+        """The run is claimed, by a record that can be added to; its command, the leader, is spawned (or not:
+        call `fail` then).
+        """
         self._order = order
         self._log = log
-        self._latch = latch
+        self._claimed = claimed
         self._began = began
         self._leader = leader
 
@@ -124,6 +128,8 @@ class Holder:
 
     def _clear(self, now: float) -> float:
         """End what the leader left behind, or everything once told to kill. Returns when to look again."""
+        if self._order.tended:
+            return self._pass_on()
         if not self._killing:
             if self._leader_lives or self._lingering or self._childless:
                 return NEVER
@@ -140,6 +146,14 @@ class Holder:
             cgroup.kill(self._order.cgroup)
         if procs.kill_round() or not self._childless:
             return self._round_again.after(now)
+        return NEVER
+
+    def _pass_on(self) -> float:
+        """What is left of the run is elsewhere: who tends it there is told what to do with it, once."""
+        number = KILL if self._killing else 0 if self._leader_lives or self._lingering else UNLINGER
+        if number and self._passed_on != (number, self._leader_lives):
+            self._passed_on = (number, self._leader_lives)
+            procs.send_all(_alive(), number)
         return NEVER
 
     def _say_goodbye(self, now: float) -> float:
@@ -167,23 +181,27 @@ class Holder:
                 self._record = self._account(status, usage.ru_utime, usage.ru_stime, usage.ru_maxrss)
 
     def _account(self, status: int, user: float, system_time: float, max_rss: int) -> "Message":
-        """The `ended` record.
+        """How it ended, for the record.
 
         Output and our line about the end come first: whoever sees the record can read the whole log.
         """
         self._log.drain()
         record = self._ended()
         seconds = (time.monotonic_ns() - self._began) / 1e9
+        if self._order.tended:
+            record |= records.outcome(self._order.folder) or _cut_off(status)
+            self._note(f"{self._order.title} {in_words(record)} after {seconds:.1f} s")
+            return record
+        why = cgroup.verdict(self._order.cgroup) if self._order.cgroup else ""
         if os.WIFSIGNALED(status):
             number, core = os.WTERMSIG(status), os.WCOREDUMP(status)
-            oom = number == signal.SIGKILL and cgroup.out_of_memory(self._order.cgroup)
-            record |= {"how": "signaled", "signal": number, "core": core, "oom": oom}
-            about = " (out of memory)" if oom else " (core dumped)" if core else ""
-            text = f"was killed by {signal_name(number)}{about}"
+            record |= {"how": "signaled", "signal": number, "core": core}
+            why = why or ("core dumped" if core else "")
         else:
             record |= {"how": "exited", "code": os.WEXITSTATUS(status)}
-            text = f"exited with code {os.WEXITSTATUS(status)}"
-        self._note(f"{self._order.title} {text} after {seconds:.1f} s")
+        if why:
+            record["why"] = why
+        self._note(f"{self._order.title} {in_words(record)} after {seconds:.1f} s")
         return record | {"user_seconds": user, "system_seconds": system_time, "max_rss_kib": max_rss}
 
     def _note(self, text: str) -> None:
@@ -196,10 +214,8 @@ class Holder:
         self._note(f"{self._order.title} could not be started: {reason}")
 
     def _ended(self) -> "Message":
-        """What every `ended` record says; `log_size`: bytes of the log before our own last line."""
+        """What is said of every end; `log_size`: bytes of the log before our own last line."""
         return {
-            "v": records.VERSION,
-            "run_id": self._order.run_id,
             "log_size": self._log.size,
             "began_ns": self._began,
             "ended_ns": time.monotonic_ns(),
@@ -216,14 +232,10 @@ class Holder:
         if now < self._record_again.due:
             return self._record_again.due
         self._log.settle()
-        try:
-            records.write(self._order.folder, records.ENDED, self._record)
-        except (FileNotFoundError, NotADirectoryError):
-            pass  # the folder was taken away: nobody asks any more
-        except OSError:
+        if not records.end(self._claimed, self._record):
             return self._record_again.after(now)
         self._record = None
-        os.close(self._latch)
+        os.close(self._claimed)
         return NEVER
 
     def _settle(self, now: float) -> float:
@@ -247,6 +259,31 @@ class Holder:
 
 def _alive() -> "list[procs.Proc]":
     return [proc for proc in procs.descendants(os.getpid()) if not proc.zombie]
+
+
+def _cut_off(status: int) -> "Message":
+    """What became of a tended run whose leader told nothing: our own signals end it before it has begun."""
+    number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+    if number in (signal.SIGTERM, KILL):
+        return {
+            "how": "signaled",
+            "signal": int(signal.SIGTERM if number == signal.SIGTERM else signal.SIGKILL),
+        }
+    return {"how": "lost", "reason": records.LOST}
+
+
+def in_words(record: "Message") -> str:
+    """How it ended, for a line of the log."""
+    why = f" ({record['why']})" if record.get("why") else ""
+    match record["how"]:
+        case "exited":
+            return f"exited with code {record['code']}{why}"
+        case "signaled":
+            return f"was killed by {signal_name(cast('int', record['signal']))}{why}"
+        case "not_started":
+            return f"could not be started: {record['reason']}"
+        case _:
+            return f"is lost: {record['reason']}"
 
 
 def signal_name(number: int) -> str:

@@ -1,11 +1,11 @@
 """The launcher process: detach, lock, listen, and one poll loop until told to go. Idle, it never wakes."""
 
+import _socket as sockets  # see `system`
 import fcntl
 import gc
 import os
 import select
 import signal
-import socket
 import sys
 
 import runner_agent
@@ -111,8 +111,8 @@ def _lock(state: str) -> int:
         raise CannotServe(f"cannot lock {error.filename or state}: {error.strerror}") from None
 
 
-def _listen(state: str) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _listen(state: str) -> sockets.socket:
+    listener = sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM)
     try:
         try:
             os.unlink(f"{state}/{wire.SOCKET}")
@@ -154,5 +154,8 @@ def notify(state: bytes) -> None:
     """Tell systemd, if it asked to be told."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock = sockets.socket(sockets.AF_UNIX, sockets.SOCK_DGRAM)
+        try:
             sock.sendto(state, "\0" + address[1:] if address.startswith("@") else address)
+        finally:
+            sock.close()

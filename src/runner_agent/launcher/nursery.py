@@ -9,11 +9,11 @@ of a start. The nursery is a subreaper: children that are not holders are orphan
 killed.
 """
 
+import _socket as sockets  # see `system`
 import json
 import os
 import select
 import signal
-import socket
 import sys
 import time
 
@@ -51,8 +51,8 @@ class Line:
 
         Raises OSError.
         """
-        self.orders, takers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.reports, reporters = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.orders, takers = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
+        self.reports, reporters = sockets.socketpair(sockets.AF_UNIX, sockets.SOCK_SEQPACKET)
         for line in (self.orders, self.reports, reporters):
             line.settimeout(0)
         self.pid = os.fork()
@@ -92,25 +92,16 @@ def rehearse(state: str) -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     try:
         for _ in range(_REHEARSALS):
-            _clear(folder)
+            records.clear(folder)
             os.mkdir(folder)
             system.become_subreaper()
             run = begin.begin(unpack(packet(order)[0]), null)
             if run is not None:
                 run.watch()
-        _clear(folder)
+        records.clear(folder)
     except OSError:  # a full disk, say: the runs will tell
         pass
     os.close(null)
-
-
-def _clear(folder: str) -> None:
-    try:
-        for name in os.listdir(folder):
-            os.unlink(f"{folder}/{name}")
-        os.rmdir(folder)
-    except FileNotFoundError:
-        pass
 
 
 def fill_pools() -> list[bytes]:

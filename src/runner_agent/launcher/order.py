@@ -16,8 +16,9 @@ class Order:
     """
 
     __slots__ = (
-        "argv", "cgroup", "cwd", "env", "folder", "gid", "grace", "groups", "log", "note", "oom_score_adj",
-        "opening", "quoted_id", "run_id", "secrets", "title", "uid", "umask",
+        "argv", "cgroup", "cwd", "env", "folder", "gid", "grace", "groups", "limits", "log", "note",
+        "oom_score_adj", "opening", "outlet", "quoted_id", "run_id", "secrets", "tended", "title", "uid",
+        "umask",
     )  # fmt: skip
 
     def __init__(self, message: Message) -> None:
@@ -32,6 +33,7 @@ class Order:
         self.title = _text("title", message.get("title", "command"))
         self.note = loglines.line(_text("note", message.get("note", "")))
         self.cgroup = _text("cgroup", message.get("cgroup") or "")
+        self.limits = _limits(message.get("limits", {}))
         self.uid = _optional(message, "uid", 0, _MOST_ID)
         self.gid = _optional(message, "gid", 0, _MOST_ID)
         self.groups = [_number("groups", item, 0, _MOST_ID) for item in _items(message, "groups")]
@@ -39,6 +41,10 @@ class Order:
         self.grace = _seconds("leftover_grace", message.get("leftover_grace", 10))
         self.oom_score_adj = _optional(message, "oom_score_adj", -1000, 1000)
         self.secrets = [_text("secrets", item) for item in _items(message, "secrets")]
+        # A FIFO to be used as the command's pipe, so that others can write to it who are no children of it.
+        self.outlet = _text("outlet", message.get("outlet", ""))
+        # The processes are elsewhere: what we start tends them, and tells in RUN/outcome how it ended.
+        self.tended = bool(message.get("tended"))
         self.opening = b""
         if not self.argv or not self.argv[0].startswith("/"):
             raise Refused("invalid", "argv: begins with the absolute path of a program")
@@ -50,8 +56,8 @@ class Order:
         # fmt: off
         return marshal.dumps((
             self.argv, self.cgroup, self.cwd, self.env, self.folder, self.gid, self.grace, self.groups,
-            self.log, self.note, self.oom_score_adj, self.opening, self.quoted_id, self.run_id, self.secrets,
-            self.title, self.uid, self.umask,
+            self.limits, self.log, self.note, self.oom_score_adj, self.opening, self.outlet, self.quoted_id,
+            self.run_id, self.secrets, self.tended, self.title, self.uid, self.umask,
         ))
         # fmt: on
 
@@ -62,8 +68,9 @@ class Order:
         # fmt: off
         (
             order.argv, order.cgroup, order.cwd, order.env, order.folder, order.gid, order.grace,
-            order.groups, order.log, order.note, order.oom_score_adj, order.opening, order.quoted_id,
-            order.run_id, order.secrets, order.title, order.uid, order.umask,
+            order.groups, order.limits, order.log, order.note, order.oom_score_adj, order.opening,
+            order.outlet, order.quoted_id, order.run_id, order.secrets, order.tended, order.title, order.uid,
+            order.umask,
         ) = marshal.loads(dump)  # noqa: S302 - our own parent dumped it
         # fmt: on
         return order
@@ -102,6 +109,16 @@ def _environment(value: object) -> dict[str, str]:
             raise Refused("invalid", f"env: {name!r} is no name of a variable (it is empty or holds '=')")
         env[_text("env", name)] = _text(f"env {name}", text)
     return env
+
+
+def _limits(value: object) -> dict[str, str]:
+    """What to write to which file of the cgroup."""
+    if not isinstance(value, dict):
+        raise Refused("invalid", f"limits: {type(value).__name__} where an object is due")
+    limits = {name: _text(f"limits {name}", text) for name, text in cast("Message", value).items()}
+    if wrong := [name for name in limits if not name.replace(".", "").isalpha()]:
+        raise Refused("invalid", f"limits: {wrong[0]!r} is no file of a cgroup")
+    return limits
 
 
 def _items(message: Message, field: str) -> list[object]:

@@ -11,10 +11,20 @@ NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
 
+class NotStarted(Exception):
+    """The command could not be started, and nothing of it is left."""
+
+    def __init__(self, stage: str, error: OSError) -> None:
+        """For `explain`."""
+        super().__init__(stage)
+        self.stage = stage
+        self.error = error
+
+
 def explain(stage: str, error: OSError, order: "Order") -> tuple[int, str]:
     """Exit code, as a shell would give it, and sentence, for an error at a stage of the start.
 
-    Stages: log, record, pipe, fork, cgroup, oom, user, cwd, exec.
+    Stages: log, record, pipe, fork, oom, user, cwd, exec.
     """
     missing = stage == "exec" and error.errno == errno.ENOENT and not os.path.lexists(order.argv[0])
     return NOT_FOUND if missing else NOT_EXECUTABLE, _sentence(stage, error, order)

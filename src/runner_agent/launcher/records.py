@@ -1,9 +1,10 @@
-"""What a run leaves in its folder: `spawned` (it exists), `ended` (how), `latch` (is that due yet).
+"""What a run leaves in its folder: one record, `spawned`, which says that it exists, and later how it ended.
 
-`spawned` is made once, by link(2): by the holder, before it spawns the command, or by a finder as a
-tombstone. Whoever comes second sees the first one's. So a run either exists or never will, whichever process
-died in between. A second line of it, added when the command executes, tells the command's pid. `latch` is a
-FIFO whose write end the holder drops when `ended` is there: readers wait on it and need not poll.
+It is made once, by link(2): by the holder, before it spawns the command, or by a finder as a tombstone.
+Whoever comes second sees the first one's. So a run either exists or never will, whichever process died in
+between. A second line, added when the command executes, tells the command's pid; a third, how it ended. They
+are lines of one file because a file is what costs most: to make one more takes longer than the rest of a
+record.
 """
 
 import errno
@@ -15,34 +16,38 @@ from runner_agent.launcher.wire import Message, Refused, parse
 
 SPAWNED = "spawned"
 ENDED = "ended"
-LATCH = "latch"
+"""The name under which the third line tells of the end."""
+OUTCOME = "outcome"
+LOST = "supervisor lost"
 VERSION = 1
+_MOST = 1 << 16
 
 
-def read(folder: str, name: str) -> Message | None:
+def read(folder: str) -> Message | None:
     """The record, or None if there is none. Raises Refused when it cannot be understood."""
     try:
-        with open(f"{folder}/{name}", "rb") as file:
-            lines = file.read().splitlines(keepends=True)
+        file = os.open(f"{folder}/{SPAWNED}", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    try:
+        lines = os.read(file, _MOST).splitlines(keepends=True)
+    finally:
+        os.close(file)
     record: Message = {}
     for line in lines:
         if line.endswith(b"\n"):  # else still being written, or cut short by a full disk
             record |= parse(line)
     if record.get("v") != VERSION:
-        raise Refused("version", f"{folder}/{name} is of version {record.get('v')!r}; this is {VERSION}")
+        raise Refused("version", f"{folder}/{SPAWNED} is of version {record.get('v')!r}; this is {VERSION}")
     return record
 
 
-def open_latch(folder: str) -> int:
-    """Make the latch and hold its write end. Raises OSError."""
-    path = f"{folder}/{LATCH}"
-    try:
-        os.mkfifo(path, 0o600)
-    except FileExistsError:
-        pass
-    return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+def handle(folder: str) -> Message | None:
+    """As `read`, less the end: what was known of the run as soon as it was there."""
+    record = read(folder)
+    if record is not None:
+        record.pop(ENDED, None)
+    return record
 
 
 def write(folder: str, name: str, record: Message) -> None:
@@ -91,17 +96,39 @@ def claim(folder: str, record: bytes) -> int:
     return made
 
 
-def add(claimed: int, rest: bytes) -> None:
-    """Add a line, less its first brace. The record says enough without it to signal and await the run."""
+def add(claimed: int, rest: bytes) -> bool:
+    """Add a line, less its first brace, whole or not at all; False if the disk does not take it.
+
+    Not synced: no run outlives a power loss. Without the second line the record says enough to signal and
+    await the run.
+    """
+    line = b"{%b\n" % rest
     try:
-        os.write(claimed, b"{%b\n" % rest)
+        written = os.write(claimed, line)
+        if written == len(line):
+            return True
+        os.ftruncate(claimed, os.lseek(claimed, 0, os.SEEK_CUR) - written)
     except OSError:
         pass
-    os.close(claimed)
+    return False
+
+
+def end(claimed: int, ended: Message) -> bool:
+    """Add how it ended, as `add` does."""
+    return add(claimed, json.dumps({ENDED: ended}).encode()[1:])
+
+
+def outcome(folder: str) -> Message:
+    """How a tended run ended, as its leader told before it died; {} if it could not."""
+    try:
+        with open(f"{folder}/{OUTCOME}", "rb") as file:
+            return parse(file.read())
+    except (OSError, Refused):
+        return {}
 
 
 def _make(path: str, body: bytes) -> int:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         if os.write(file, body + b"\n") <= len(body):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
@@ -123,8 +150,18 @@ def tombstone(folder: str, run_id: str) -> Message | None:
             return None
     except FileNotFoundError:  # no folder: no holder can claim it either
         return None
-    first = read(folder, SPAWNED)
+    first = handle(folder)
     return None if first is None or first.get("void") else first
+
+
+def clear(folder: str) -> None:
+    """Remove a folder with what a run leaves in it; nothing if it is not there. Raises OSError."""
+    try:
+        for name in os.listdir(folder):
+            os.unlink(f"{folder}/{name}")
+        os.rmdir(folder)
+    except FileNotFoundError:
+        pass
 
 
 def _remove(path: str) -> None:

@@ -71,7 +71,7 @@ class Runs:
             raise _void(order.run_id)
         if (run := self._runs.get(order.run_id)) is not None:
             _when_settled(run, answer)
-        elif (first := records.read(order.folder, records.SPAWNED)) is not None:
+        elif (first := records.handle(order.folder)) is not None:
             answer(_usable(first))
         else:
             _when_settled(self._order(order), answer)

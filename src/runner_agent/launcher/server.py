@@ -1,10 +1,10 @@
 """The launcher's socket: who may ask, whose word counts, and which operation is which."""
 
+import _socket as sockets  # see `system`
 import os
 import select
-import socket
 
-from runner_agent.launcher import wire
+from runner_agent.launcher import system, wire
 from runner_agent.launcher.order import Order
 from runner_agent.launcher.procs import look
 from runner_agent.launcher.runs import Runs
@@ -22,7 +22,7 @@ _MAX_CLIENTS = 64
 class Connection:
     """One client: what it sent, what it is still to be told, and the epoch it said hello with."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: sockets.socket) -> None:
         """The socket does not block."""
         self.sock = sock
         self.frames = Frames()
@@ -54,7 +54,7 @@ class Connection:
 class Server:
     """Serves all clients from one loop. No request waits for another, for a client or for a holder."""
 
-    def __init__(self, listener: socket.socket, poll: select.poll, runs: Runs, version: str) -> None:
+    def __init__(self, listener: sockets.socket, poll: select.poll, runs: Runs, version: str) -> None:
         """The listener does not block."""
         self.shut = False
         self._listener = listener
@@ -79,19 +79,19 @@ class Server:
 
     def _accept(self) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock = system.accept(self._listener)
         except BlockingIOError:
             return
         except OSError:  # no descriptor left: turn the caller away, or the listener would stay ready for ever
             os.close(self._reserve)
             try:
-                self._listener.accept()[0].close()
+                system.accept(self._listener).close()
             except OSError:
                 pass
             self._reserve = os.open(os.devnull, os.O_RDONLY)
             return
         uid = int.from_bytes(
-            sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS)[4:8], "little"
+            sock.getsockopt(sockets.SOL_SOCKET, sockets.SO_PEERCRED, _PEER_CREDENTIALS)[4:8], "little"
         )
         if uid not in (0, os.geteuid()) or len(self._clients) >= _MAX_CLIENTS:
             sock.close()

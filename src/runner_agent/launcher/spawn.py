@@ -1,12 +1,13 @@
 """Spawning a command: by vfork (posix_spawn), so that neither page tables are copied nor memory touched.
 
-What posix_spawn cannot set for the child alone, the holder takes on for that moment: cgroup, OOM score, user
-and groups, working directory, umask.
+What posix_spawn cannot set for the child alone, the holder takes on for that moment: OOM score, working
+directory, umask. What it had better not be for a moment even, a fork becomes (see child).
 """
 
 import os
 
-from runner_agent.launcher import cgroup
+from runner_agent.launcher import child
+from runner_agent.launcher.reasons import NotStarted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,33 +19,19 @@ if TYPE_CHECKING:
 _STDIN = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
 
 
-class NotStarted(Exception):
-    """The command could not be started, and nothing of it is left."""
-
-    def __init__(self, stage: str, error: OSError) -> None:
-        """For `reasons.explain`."""
-        super().__init__(stage)
-        self.stage = stage
-        self.error = error
-
-
 def spawn(order: "Order", sink: int) -> int:
     """The pid, once the command executes: in a session of its own, stdin empty, stdout and stderr `sink`.
 
     Raises NotStarted.
     """
+    if order.cgroup or order.uid is not None:
+        return child.start(order, sink)
     back: list[Callable[[], None]] = []
     stage = "exec"
     try:
-        if order.cgroup:
-            stage = "cgroup"
-            back.append(_enter_cgroup(order))
         if order.oom_score_adj is not None:
             stage = "oom"
             back.append(_take_oom_score(order.oom_score_adj))
-        if order.uid is not None and order.gid is not None:
-            stage = "user"
-            back.append(_become(order.uid, order.gid, order.groups))
         stage = "cwd"
         os.chdir(order.cwd)
         stage = "exec"
@@ -66,25 +53,6 @@ def spawn(order: "Order", sink: int) -> int:
         os.chdir("/")
 
 
-def _enter_cgroup(order: "Order") -> "Callable[[], None]":
-    """Join the run's cgroup, where one can be made.
-
-    Whoever cannot leave it again must never kill it: he would be in it.
-    """
-    if not cgroup.HOME or not cgroup.make(order.cgroup):
-        order.cgroup = ""
-        return lambda: None
-    cgroup.join(order.cgroup)
-
-    def leave() -> None:
-        try:
-            cgroup.join(cgroup.HOME)
-        except OSError:
-            order.cgroup = ""
-
-    return leave
-
-
 def _take_oom_score(score: int) -> "Callable[[], None]":
     """The command has it from its first moment. Where lowering is not allowed it stays as it is."""
     file = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
@@ -103,25 +71,3 @@ def _write(file: int, text: bytes) -> None:
         os.pwrite(file, text, 0)
     except PermissionError:
         pass
-
-
-def _become(uid: int, gid: int, groups: list[int]) -> "Callable[[], None]":
-    """Real and effective user; the saved one stays root until exec, which drops it.
-
-    So paths are judged by the user's rights.
-    """
-    own, own_gid, own_groups = os.getuid(), os.getgid(), os.getgroups()
-
-    def leave() -> None:
-        os.setresuid(own, own, own)
-        os.setresgid(own_gid, own_gid, own_gid)
-        os.setgroups(own_groups)
-
-    try:
-        os.setgroups(groups)
-        os.setresgid(gid, gid, own_gid)
-        os.setresuid(uid, uid, own)
-    except OSError:
-        leave()
-        raise
-    return leave

@@ -38,7 +38,6 @@ class LogCap:
         """A command writes to this log from now on; it need not exist yet. Asked again, nothing changes."""
         if path not in self._watched:
             watched = self._watched[path] = _Watched()
-            watched.subscription = self._inotify.subscribe(path, lambda: self._soon(path, watched))
             self._soon(path, watched)
 
     def unwatch(self, path: Path) -> None:
@@ -78,6 +77,8 @@ class LogCap:
 
     def _look(self, path: Path, watched: _Watched) -> None:
         watched.timer = None
+        if watched.subscription is None:  # not before: most tasks are over by now
+            watched.subscription = self._inotify.subscribe(path, lambda: self._soon(path, watched))
         self.trim(path)
 
     def _failed(self, path: Path, error: OSError) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner_agent.kit.inotify import Inotify
+from runner_agent.kit.inotify import Inotify, Subscription
 from runner_agent.logs.outputs import Assign, BadLine, Finding, Mark, OutputParser
 from runner_agent.model.ids import Reference
 from runner_agent.model.phases import RunRole
@@ -42,18 +42,25 @@ class OutputWatch:
     """Calls `publish` with what was written, at most 250 ms after the writing."""
 
     def __init__(
-        self, path: Path, inotify: Inotify, publish: Callable[[OutputNews], None], mark: Mark | None = None
+        self,
+        path: Path,
+        inotify: Inotify,
+        publish: Callable[[OutputNews], None],
+        mark: Mark | None = None,
+        *,
+        after: float = 0.0,
     ) -> None:
-        """Begin to watch at `mark`. The file need not exist yet."""
+        """Begin to watch at `mark`, `after` seconds. The file need not exist yet."""
         self._path = path
         self._publish = publish
         self._parser = OutputParser(mark)
         self._position = self._parser.mark.offset
         self._memory = b""
         self._peeked: list[Finding] = []
-        self._subscription = inotify.subscribe(path, self._changed)
-        # Not now: the caller cannot be called back before it holds this object.
-        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(0, self._changed)
+        self._subscription: Subscription | None = None
+        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
+            after, self._begin, inotify
+        )
 
     async def look(self) -> None:
         """Return once all that was written until now is published: before a phase is that may rest on it."""
@@ -68,10 +75,15 @@ class OutputWatch:
 
     def close(self) -> None:
         """Watch no more; what was not published yet is for the next one to find."""
-        self._subscription.close()
+        if self._subscription is not None:
+            self._subscription.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _begin(self, inotify: Inotify) -> None:
+        self._subscription = inotify.subscribe(self._path, self._changed)
+        self._changed()
 
     async def _catch_up(self) -> None:
         """Read up to the present end: a command that never rests does not hold this up."""
@@ -104,8 +116,10 @@ class OutputWatch:
         except OSError:
             return False
         try:
-            # The command may put anything there, in a folder of its own user: a link or a pipe is not read.
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
+            # The command may put anything there, in a folder of its own user: a link or a pipe is not read,
+            # nor what has another name, which may be that of somebody else's file.
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
                 return False
             if not self._knows(fd):
                 self._parser, self._position, self._memory = OutputParser(), 0, b""

@@ -22,17 +22,19 @@ class Handle:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The command ended by itself."""
+    """The command ended by itself. `why`: what the kernel has held against it, in words, or ""."""
 
     code: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Signaled:
-    """A signal ended the command. `oom`: the kernel says it was for lack of memory."""
+    """A signal ended the command. `oom`: the kernel says it was for lack of memory. `why` as in Exited."""
 
     signal: int
     oom: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,14 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """A run was promised: its id is on disk, its process may or may not exist. Counts as begun."""
+    """A run was promised: its id is on disk, its process may or may not exist. Counts as begun.
+
+    `waits`: what its start waits for, in words, or "".
+    """
 
     run_id: RunId
     at: Instant
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True)

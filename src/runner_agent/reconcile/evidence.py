@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from runner_agent.kit.bell import Bell
@@ -26,6 +27,11 @@ from runner_agent.model.runs import OutputMark, Outputs
 PAUSE = 1.0
 """Seconds before outputs that could not be published are published again."""
 
+UNWATCHED = 0.1
+"""Seconds in which most commands that are to end are over: what they wrote is then read once, at the end. Not
+for `start`: its outputs are to be there when `ready` says that it is (rule 5.3).
+"""
+
 Publish = Callable[[Outputs, OutputMark], Awaitable[None]]
 
 
@@ -38,8 +44,8 @@ class Owner:
 
 
 class Evidence:
-    """Logs and output files. `outputs` is a folder that the runs' user can pass through; `owner` None is our
-    own user.
+    """Logs and output files. `outputs` is a folder of folders by run id, perhaps that of the runs' records;
+    `owner`, who can pass through it, None is our own user.
     """
 
     def __init__(
@@ -60,10 +66,14 @@ class Evidence:
         folder = self._outputs / run_id
         output = folder / output_name(role, reference)
         folder.mkdir(mode=0o700)
-        os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        if self._owner is not None:
-            for path in (folder, output):
-                os.chown(path, self._owner.uid, self._owner.gid)
+        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            if self._owner is not None:
+                os.fchown(file, self._owner.uid, self._owner.gid)
+                # Last: from now on he may put a link to anything in the place of anything in it.
+                os.chown(folder, self._owner.uid, self._owner.gid)
+        finally:
+            os.close(file)
         return log, output
 
     def note(self, key: Key, role: RunRole, text: str) -> None:
@@ -88,7 +98,9 @@ class Evidence:
     ) -> AsyncGenerator["Reading", None]:
         """Publish what a run writes to its output file, and keep its log below the cap, until it is over."""
         path, log = self._outputs / run_id / output_name(role, reference), self.log(key, role)
-        reading = Reading(path, self._inotify, publish, lambda text: self.note(key, role, text), read)
+        after = 0.0 if role is RunRole.START else UNWATCHED
+        watch = partial(OutputWatch, path, self._inotify, after=after)
+        reading = Reading(watch, publish, lambda text: self.note(key, role, text), read)
         self._cap.watch(log)
         try:
             yield reading
@@ -111,7 +123,7 @@ class Evidence:
     def traces(self) -> list[RunId]:
         """Runs that were prepared and not cleaned, by this agent or one before."""
         with suppress(FileNotFoundError):
-            return [RunId(folder.name) for folder in self._outputs.iterdir()]
+            return [RunId(folder.name) for folder in self._outputs.iterdir() if _ours(folder)]
         return []
 
     def forget(self, key: Key) -> None:
@@ -127,11 +139,23 @@ class Evidence:
                 pass
 
 
+def _ours(folder: Path) -> bool:
+    """Not merely a record that nobody understands: that is left alone (rule 7.3)."""
+    with suppress(OSError):
+        files = list(folder.iterdir())
+        return not files or any(path.suffix == ".output" for path in files)
+    return False
+
+
 class Reading:
     """One output file being read: entries gather here, and go out in the order written."""
 
     def __init__(
-        self, path: Path, inotify: Inotify, publish: Publish, note: Callable[[str], None], read: OutputMark
+        self,
+        watch: Callable[..., OutputWatch],
+        publish: Publish,
+        note: Callable[[str], None],
+        read: OutputMark,
     ) -> None:
         self._publish, self._note = publish, note
         self._gathered: dict[str, str] = {}
@@ -139,7 +163,7 @@ class Reading:
         self._pump: asyncio.Task[None] | None = None  # most runs write nothing, and need none
         self._going_out = asyncio.Lock()
         self._read = self._read_and_told = read
-        self._watch = OutputWatch(path, inotify, self._gather, Mark(read.offset, read.line))
+        self._watch = watch(self._gather, Mark(read.offset, read.line))
 
     async def complete(self) -> None:
         """Return when all that was written until now is published: before the phase it belongs to (rule

@@ -15,9 +15,10 @@ from runner_agent.core.facts import (
     RunGone,
     ServiceFact,
     Spawned,
+    Waits,
 )
-from runner_agent.executors.base import Executor, RunRequest
-from runner_agent.model.errors import CannotStart
+from runner_agent.executors.base import BEGAN, Executor
+from runner_agent.model.errors import CannotStart, Unavailable
 from runner_agent.model.ids import Instant, RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.records import Key
@@ -33,6 +34,7 @@ from runner_agent.model.runs import (
 )
 from runner_agent.reconcile.machines import Machine, R
 from runner_agent.reconcile.means import Means
+from runner_agent.reconcile.waiting import Waiting
 from runner_agent.secrets.known import Redaction
 
 SETTLE = 0.005
@@ -57,7 +59,7 @@ class Life(Generic[R]):
         self.known = asyncio.Event()
         self._tell: Callable[[Key], None] = _nobody
         self._preparing = CancelScope()
-        self._ours = False
+        self._ours = self._asked = False
         self._redaction = means.requests.secrets.redaction()
 
     async def run(self, proc: Starting | Live | Ended, *, fresh: bool, tell: Callable[[Key], None]) -> None:
@@ -89,29 +91,39 @@ class Life(Generic[R]):
         if record is None:
             return None
         try:
-            prepared: tuple[RunRequest, Executor] | None = None
-            with self._preparing:
-                prepared = await self._prepare(record)
-            if prepared is None or self._preparing.cancel_called:
-                await self._note(NeverStarted(self.role, self.run_id))
-                await self._clean(*self._means.executors.all())
+            async with Waiting(self._note_waiting) as waiting:
+                handle = None
+                with self._preparing:
+                    handle = await self._started(record, waiting)
+            if handle is None and self._asked:
+                return await self._find()
+            if handle is None:
+                await self._never()
                 return None
-            request, executor = prepared
-            handle = await executor.start(request)
         except CannotStart as error:
             said = f"{self.role.value} could not be started: {error}"
             self._means.evidence.note_once(self.key, self.role, said)
             await self._note(RunGone(self.role, self.run_id, self._now(), NotStarted(str(error))))
             await self._clean(*self._means.executors.all())
             return None
-        await self._note(Spawned(self.role, self.run_id, self._now(), handle))
+        await self._note(Spawned(self.role, self.run_id, self._began(handle), handle))
         return handle
 
-    async def _prepare(self, record: R) -> tuple[RunRequest, Executor]:
-        request = await self._means.requests.build(self._machine, record, self.role, self.run_id)
+    async def _started(self, record: R, waiting: Waiting) -> Handle:
+        """Started, as soon as that can be. May be given up while it waits, and not in between."""
+        request = await self._means.requests.build(self._machine, record, self.role, self.run_id, waiting.say)
         executor = self._means.executors.placed(request.runs_on)
-        await executor.prepare(request)
-        return request, executor
+        while True:
+            try:
+                await executor.prepare(request)
+                self._asked = True
+                with CancelScope(shield=True):
+                    return await executor.start(request)
+            except Unavailable as error:
+                await waiting.once_more(error)
+
+    async def _note_waiting(self, text: str) -> None:
+        await self._note(Waits(self.role, self.run_id, text))
 
     async def _find(self) -> Handle | None:
         """What became of a promise made before this life began: it was kept, or it never can be (rule
@@ -120,11 +132,19 @@ class Life(Generic[R]):
         for executor in self._means.executors.all():
             handle = await executor.find(self.run_id)
             if handle is not None:
-                await self._note(Spawned(self.role, self.run_id, self._now(), handle))
+                await self._note(Spawned(self.role, self.run_id, self._began(handle), handle))
                 return handle
+        await self._never()
+        return None
+
+    def _began(self, handle: Handle) -> Instant:
+        """As its holder says: deadlines count from there, whoever was away meanwhile (rules 3.4, 3.8)."""
+        now, told = self._now(), handle.data.get(BEGAN)
+        return Instant(min(now, told / 1e9)) if isinstance(told, int) else now
+
+    async def _never(self) -> None:
         await self._note(NeverStarted(self.role, self.run_id))
         await self._clean(*self._means.executors.all())
-        return None
 
     async def _follow(self, handle: Handle, ending: Ending | None, read: OutputMark) -> None:
         executor = self._means.executors.holding(handle)
@@ -162,7 +182,7 @@ class Life(Generic[R]):
 
     async def _clean(self, *executors: Executor) -> None:
         """Over and written down. By its output file, which goes last, others see what is left to do."""
-        for executor in executors:
+        for executor in reversed(executors):  # the machine's last: its folder may hold that file
             await executor.clean(self.run_id)
         self._means.evidence.clean(self.run_id)
 

@@ -136,7 +136,7 @@ class Lives:
         log.warning(
             "cannot follow a run; trying again",
             key=str(life.key),
-            run=life.run_id,
+            run_id=life.run_id,
             error=str(error),
             exc_info=defect,
         )

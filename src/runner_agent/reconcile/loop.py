@@ -17,13 +17,13 @@ from runner_agent.core import execution as execution_rules
 from runner_agent.core.timing import Timing
 from runner_agent.core.wishes import stop_execution
 from runner_agent.kit.alarms import Alarms
-from runner_agent.kit.bell import Bell
 from runner_agent.kit.workqueue import Backoff, WorkQueue
 from runner_agent.model.errors import RunnerError
 from runner_agent.model.ids import BootMark, Instant, RunId
 from runner_agent.model.records import Execution, Key, Kind, Record, Step, Task
 from runner_agent.model.runs import Ended, Live, Starting
 from runner_agent.model.specs import Cause
+from runner_agent.reconcile.canary import Canary
 from runner_agent.reconcile.executions import Executions
 from runner_agent.reconcile.leftovers import Leftovers
 from runner_agent.reconcile.lives import Lives
@@ -36,9 +36,6 @@ from runner_agent.store.base import Transaction, Watch
 
 WORKERS = 32
 """Looks under way at once. A look mostly waits for a commit or for the launcher, so many cost little."""
-
-PULSE = Key(Kind.FIRING, "")
-"""No record's."""
 
 log = structlog.get_logger("reconcile")
 
@@ -74,7 +71,7 @@ class Reconciler:
         self._boot = setting.boot
         self._recovered = asyncio.Event()
         self._at_rest = asyncio.Event()
-        self._pulse = Bell()
+        self._canary = Canary(self._queue)
 
     async def run(self) -> None:
         """Work until cancelled. Cancelling leaves every run alone."""
@@ -123,11 +120,11 @@ class Reconciler:
         for key in self._live_keys():
             self._queue.add(key)
 
-    async def pulse(self) -> None:
-        """Return once a worker has looked at a key that is added now: proof that the loop is alive."""
-        ear = self._pulse.listen()
-        self._queue.add(PULSE)
-        await ear.wait()
+    async def pulse(self) -> tuple[Key, ...]:
+        """Return once a worker has looked at a key that is added now: proof that the loop is alive. Gives the
+        keys that other workers have been stuck at.
+        """
+        return await self._canary.fly()
 
     # --- where keys come from
 
@@ -227,7 +224,7 @@ class Reconciler:
             case Kind.TASK:
                 await self._finish_deletion(key)
             case Kind.FIRING:  # nothing is to be done about them, so one that is none tells that we look
-                self._pulse.ring()
+                self._canary.took_up()
 
     async def _reconcile(self, machine: Machine[R], performer: Performer[R], key: Key) -> None:
         """Read the truth, ask, do. What was done is news, and news leads to the next look."""

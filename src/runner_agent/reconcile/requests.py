@@ -32,9 +32,11 @@ class Requests:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     secrets: RunSecrets = field(default_factory=RunSecrets)
 
-    async def build(self, machine: Machine[R], record: R, role: RunRole, run_id: RunId) -> RunRequest:
-        """The request for one role of a record. Raises CannotStart for a secret that cannot be resolved (rule
-        5.6).
+    async def build(
+        self, machine: Machine[R], record: R, role: RunRole, run_id: RunId, waits: Callable[[str], None]
+    ) -> RunRequest:
+        """The request for one role of a record; `waits` is told what its start waits for. Raises CannotStart
+        for a secret that cannot be resolved (rule 5.6).
         """
         reference = machine.reference(record)
         script, runs_on, env = machine.script(record, role)
@@ -66,6 +68,7 @@ class Requests:
             output=output,
             note=f"{reference}: {role.value}",
             secrets=self.secrets.known.values(),
+            waits=waits,
         )
 
     async def recalled(

@@ -209,6 +209,12 @@ class Store(Reader, Protocol):
         """Durable."""
         ...
 
+    async def pulse(self) -> None:
+        """Return once a write that changes nothing has gone the whole way, disk included: proof that writes
+        are done. Raises ResourceExhausted, Unavailable.
+        """
+        ...
+
     async def seal(self) -> None:
         """Make it fit to be copied while it is open: the timeline is forgotten, and all that was acknowledged
         stands in one file, on disk.

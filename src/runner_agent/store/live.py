@@ -71,6 +71,11 @@ class LiveStore(View, Generic[P]):
         self._must_be_open()
         await self._commit(self._state.draft_meta({name: value}))
 
+    async def pulse(self) -> None:
+        """Through the lane, as durable as a wish."""
+        self._must_be_open()
+        await self._commit(self._state.draft_meta({}))
+
     async def aclose(self) -> None:
         """What was asked for before is committed first, or fails for those who asked."""
         if self._closed:

@@ -1,0 +1,89 @@
+"""One value of a setting, as it stands in a file or in the environment, to what the agent works with."""
+
+from pathlib import Path
+from typing import cast
+
+from runner_agent.control.durations import ACCEPTED, parse_duration
+from runner_agent.core.timing import NANOSECONDS
+from runner_agent.daemon.settings_limits import parsed_limits
+from runner_agent.daemon.settings_secrets import parsed_environment, parsed_stores
+from runner_agent.executors.delegated import AUTO, NONE
+from runner_agent.model.phases import Trigger
+
+_DURATIONS = frozenset(
+    {
+        *("service_stop_grace", "task_stop_grace", "ready_attempt_timeout", "executions_age"),
+        "prebuild_timeout_least",
+    }
+)
+_COUNTS = frozenset({"log_cap", "executions_kept"})
+_SWITCHES = frozenset({"post_machine_start", "prebuild"})
+PATHS = frozenset({"state_dir", "workspace", "automations"})
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def trigger(name: str) -> Trigger:
+    """An event that can be fired. Raises ValueError."""
+    try:
+        found = Trigger(name)
+    except ValueError:
+        found = Trigger.MANUAL
+    if found is Trigger.MANUAL:
+        events = ", ".join(one.value for one in Trigger if one is not Trigger.MANUAL)
+        raise ValueError(f"{name!r} is not an event that can be fired; events are {events}")
+    return found
+
+
+def parsed(name: str, raw: object) -> object:
+    """One value from a file or the environment. Raises ValueError saying what is accepted."""
+    if name in _DURATIONS:
+        return _seconds(raw)
+    if name in _COUNTS:
+        if isinstance(raw, bool) or not str(raw).isdecimal():
+            raise ValueError(f"must be a whole number, not {raw!r}")
+        return int(str(raw))
+    if name in _SWITCHES:
+        if str(raw).lower() in ("true", "1", "yes", "on"):
+            return True
+        if str(raw).lower() in ("false", "0", "no", "off"):
+            return False
+        raise ValueError(f"must be true or false, not {raw!r}")
+    if name in ("listen", "fire"):
+        items = cast("list[object]", raw) if isinstance(raw, list) else str(raw).split(",")
+        texts = tuple(str(item).strip() for item in items)
+        return tuple(trigger(text) for text in texts) if name == "fire" else texts
+    if name == "environment":
+        return _environment(raw)
+    if name == "secrets":
+        return parsed_stores(raw)
+    if name == "secret_environment":
+        return parsed_environment(raw)
+    if name == "run_limits":
+        return parsed_limits(raw)
+    if not isinstance(raw, str):
+        raise ValueError(f"must be text, not {raw!r}")  # noqa: TRY004  a wrong value like any other here
+    if "\0" in raw:
+        raise ValueError("must not hold a NUL byte")
+    if name == "log_level" and raw.lower() not in _LEVELS:
+        raise ValueError(f"must be one of {', '.join(_LEVELS)}, not {raw!r}")
+    if name == "cgroup" and raw not in (AUTO, NONE) and not raw.startswith("/"):
+        raise ValueError(f"must be auto, none or an absolute path, not {raw!r}")
+    return Path(raw) if name in PATHS else raw
+
+
+def _seconds(raw: object) -> float:
+    text = f"{raw}s" if not isinstance(raw, bool) and str(raw).replace(".", "", 1).isdecimal() else str(raw)
+    parsed = parse_duration(text)
+    if parsed is None:
+        raise ValueError(f"must be a duration {ACCEPTED}, or a number of seconds, not {raw!r}")
+    return parsed / NANOSECONDS
+
+
+def _environment(raw: object) -> dict[str, str]:
+    if isinstance(raw, dict):
+        pairs = cast("dict[object, object]", raw)
+        return {str(name): str(value) for name, value in pairs.items()}
+    items = [item.partition("=") for item in str(raw).split(",")]
+    if not all(equals for _, equals, _ in items):
+        raise ValueError("must be NAME=VALUE, several parted by commas")
+    return {name.strip(): value for name, _, value in items}

@@ -1,0 +1,164 @@
+"""Which dev container runs, as of now: events tell at once, and a look tells what events have missed.
+
+An Engine that is away is asked again, with growing pauses, and told of once.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote
+
+import structlog
+
+from runner_agent.executors.base import RunRequest
+from runner_agent.executors.devcontainer_place import DevContainer, Selector, of_inspection
+from runner_agent.kit.bell import Bell
+from runner_agent.launcher.engine import Away, Engine, Refusal
+
+__all__ = ["Away", "DevContainerWatch", "Refusal", "look"]
+
+LOOK_AGAIN = 60.0
+"""Seconds without a word after which the Engine is asked all the same."""
+FIRST, LONGEST = 0.2, 15.0
+"""Seconds before an Engine that is away is tried again: doubled, up to the longest."""
+_EVENTS = json.dumps(
+    {"type": ["container"], "event": ["start", "die", "destroy", "pause", "unpause", "rename", "restart"]}
+)
+log = structlog.get_logger("devcontainer")
+
+
+class DevContainerWatch:
+    """The one dev container of the settings. `changed` rings when `found` or `absence` is another."""
+
+    def __init__(self, selector: Selector, address: Callable[[], str], workspace: Path) -> None:
+        """Nothing is asked before `run`."""
+        self._selector, self._address, self._workspace = selector, address, workspace
+        self.found: DevContainer | None = None
+        self.absence = f"the dev container {selector.text} has not been looked for yet"
+        self.changed = Bell()
+        self._away = False
+
+    async def running(self, request: RunRequest) -> DevContainer:
+        """It, once it runs (rule 6.3). May be cancelled."""
+        while self.found is None:
+            heard = self.changed.rings
+            request.waits(self.absence)
+            await self.changed.wait(heard)
+        request.waits("")
+        return self.found
+
+    async def now(self) -> DevContainer | None:
+        """It, if it runs, as the Engine has it at this moment: events may still be on their way."""
+        with suppress(Away, Refusal, OSError, ValueError):
+            await self._look()
+        return self.found
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        pause = FIRST
+        while True:
+            try:
+                async with _events(self._address()) as events:
+                    await self._look()
+                    pause = FIRST
+                    self._tell_back()
+                    while True:
+                        try:
+                            async with asyncio.timeout(LOOK_AGAIN):
+                                if await anext(events, None) is None:
+                                    break
+                        except TimeoutError:
+                            pass
+                        await self._look()
+            except (Away, Refusal, OSError, ValueError) as error:
+                self._tell_away(str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST)
+
+    async def _look(self) -> None:
+        """What runs now. Raises Away, Refusal."""
+        self._set(*await asyncio.to_thread(look, self._address(), self._selector, self._workspace))
+
+    def _set(self, found: DevContainer | None, absence: str) -> None:
+        if (found, absence) != (self.found, self.absence):
+            self.found, self.absence = found, absence
+            self.changed.ring()
+
+    def _tell_away(self, why: str) -> None:
+        if not self._away:
+            self._away = True
+            log.warning("the Docker Engine is away; looking again until it is back", error=why)
+        self._set(None, why)
+
+    def _tell_back(self) -> None:
+        if self._away:
+            self._away = False
+            log.info("the Docker Engine is back")
+
+
+def look(address: str, selector: Selector, workspace: Path) -> tuple[DevContainer | None, str]:
+    """The dev container, if it runs, else what it is instead. Blocks. Raises Away, Refusal."""
+    told, absence = _inspected(Engine(address), selector)
+    if told is None:
+        return None, absence
+    name, state = str(told.get("Name", "")).removeprefix("/"), _object(told.get("State"))
+    return of_inspection(told, workspace), f"the dev container {name} is {state.get('Status', 'not running')}"
+
+
+def _inspected(engine: Engine, selector: Selector) -> tuple[Mapping[str, object] | None, str]:
+    """The inspection of the container that is meant, or why there is none. Of several that carry the label,
+    one that runs, and the newest.
+    """
+    which, absence = selector.text, f"there is no dev container {selector.text}"
+    if (label := selector.label) is not None:
+        filters = quote(json.dumps({"label": [label]}))
+        absence = f"there is no dev container with the label {label}"
+        listed = _objects(engine.fetch("GET", f"/containers/json?all=1&filters={filters}"))
+        if not listed:
+            return None, absence
+        best = max(listed, key=lambda one: (one.get("State") == "running", int(str(one.get("Created") or 0))))
+        which = str(best["Id"])
+    try:
+        return engine.ask("GET", f"/containers/{quote(which, safe='')}/json"), ""
+    except Refusal as refusal:
+        if refusal.status != 404:
+            raise
+        return None, absence
+
+
+@asynccontextmanager
+async def _events(address: str) -> AsyncGenerator[AsyncIterator[bytes]]:
+    """The Engine's events from now on, a line each, until it hangs up. Raises OSError, ValueError."""
+    kind, _, rest = address.partition("://")
+    if kind == "unix":
+        reader, writer = await asyncio.open_unix_connection(rest)
+    else:
+        host, _, port = rest.rstrip("/").rpartition(":")
+        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    try:
+        writer.write(f"GET /events?filters={quote(_EVENTS)} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+        async with asyncio.timeout(FIRST * 150):
+            status = await reader.readline()
+            while (await reader.readline()).strip():
+                pass
+        if b" 200 " not in status:
+            raise ValueError(f"{address} does not tell of events: {status.decode('latin-1').strip()}")
+        yield _lines(reader)
+    finally:
+        writer.close()
+
+
+async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while line := await reader.readline():
+        yield line
+
+
+def _objects(text: bytes) -> list[Mapping[str, object]]:
+    return [_object(one) for one in cast("list[object]", json.loads(text))]
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}

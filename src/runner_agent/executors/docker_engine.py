@@ -1,0 +1,185 @@
+"""The Engine's API as the executor needs it, its errors made ours. aiodocker is loaded when first asked."""
+
+import errno
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from runner_agent.executors.docker_address import Choice
+from runner_agent.executors.docker_login import login, with_registry
+from runner_agent.executors.docker_words import away, cannot_pull, explained
+from runner_agent.model.errors import CannotStart, Unavailable
+
+if TYPE_CHECKING:
+    from aiodocker import Docker
+    from aiodocker.types import JSONValue
+
+PATIENCE = 60.0
+"""Seconds for an answer other than a pull's."""
+_CANNOT_CONNECT = 900  # a status of aiodocker's own
+
+Config = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One of an image being pulled. Bytes, 0 as long as they are not known."""
+
+    name: str
+    status: str
+    done: int = 0
+    total: int = 0
+
+
+class DockerEngine:
+    """One Engine. Raises Unavailable when it cannot be reached, CannotStart when it may not or will not."""
+
+    def __init__(self, choice: Choice) -> None:
+        """Connects to nothing yet."""
+        self._choice = choice
+        self._docker: Docker | None = None
+        self._address = ""
+
+    @property
+    def address(self) -> str:
+        """As of now. Raises CannotStart for one that cannot be used."""
+        address = self._choice.address()
+        kind = address.partition("://")[0]
+        if kind not in {"unix", "tcp", "http"}:
+            raise CannotStart(
+                f"the Docker Engine at {address} cannot be used: it must be on this machine, to share the"
+                " workspace; set DOCKER_HOST to unix:///path or tcp://localhost:port"
+            )
+        return address
+
+    async def has_image(self, image: str) -> bool:
+        """Is it here?"""
+        async with self._asked(image) as docker:
+            from aiodocker import DockerError
+
+            try:
+                await docker.images.inspect(image)
+            except DockerError as error:
+                if error.status == 404:
+                    return False
+                raise
+        return True
+
+    async def pull(self, image: str) -> AsyncGenerator[Layer]:
+        """Get it; each step as it comes. Ends early, the pull with it, when it is closed."""
+        from aiodocker import DockerError
+
+        async with self._asked(image) as docker:
+            usual = str((await docker.system.info()).get("IndexServerAddress", ""))
+            auth = await login(image, self._choice.folder(), usual)
+            name = with_registry(image) if auth else image
+            try:
+                async for step in docker.images.pull(name, auth=auth, stream=True):
+                    yield _layer(cast("Mapping[str, object]", step))
+            except DockerError as error:
+                if error.status == _CANNOT_CONNECT:
+                    raise
+                raise CannotStart(cannot_pull(image, error.message)) from None
+
+    async def inspect(self, id_: str) -> Mapping[str, object]:
+        """All that is known of a container."""
+        async with self._asked("") as docker:
+            return cast("Mapping[str, object]", await docker._query_json(f"containers/{id_}/json"))  # noqa: SLF001
+
+    async def create(self, name: str, config: Config) -> str:
+        """The container's id; the same for the same name."""
+        from aiodocker import DockerError
+
+        async with self._asked(str(config["Image"])) as docker:
+            try:
+                made = await docker.containers.create(cast("dict[str, JSONValue]", config), name=name)
+            except DockerError as error:
+                if error.status != 409:
+                    raise
+                return str((await self.inspect(name))["Id"])
+            return str(made.id)
+
+    async def kill(self, name: str) -> bool:
+        """SIGKILL to all of it; False if it does not run."""
+        return await self._plain("POST", f"containers/{name}/kill", 409)
+
+    async def remove(self, name: str) -> bool:
+        """With all that is in it; False if there is none."""
+        return await self._plain("DELETE", f"containers/{name}?force=1&v=1", 409)
+
+    async def containers(self, *labels: str) -> list[Mapping[str, object]]:
+        """All that carry these labels (`name=value`), running or not."""
+        async with self._asked("") as docker:
+            query = {"all": "1", "filters": json.dumps({"label": list(labels)})}
+            found: object = await docker._query_json("containers/json", params=query)  # noqa: SLF001  as it came
+            return cast("list[Mapping[str, object]]", found)
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        if self._docker is not None:
+            docker, self._docker = self._docker, None
+            await docker.close()
+
+    async def _plain(self, method: str, path: str, *also_no: int) -> bool:
+        from aiodocker import DockerError
+
+        async with self._asked("") as docker:
+            try:
+                async with docker._query(path, method=method):  # noqa: SLF001  by name, without looking first
+                    return True
+            except DockerError as error:
+                if error.status in {404, *also_no}:
+                    return False
+                raise
+
+    @asynccontextmanager
+    async def _asked(self, image: str) -> AsyncGenerator["Docker"]:
+        """The client, and its errors in our terms."""
+        import aiohttp
+        from aiodocker import DockerError
+
+        address = self.address
+        try:
+            yield await self._client(address)
+        except DockerError as error:
+            if error.status == _CANNOT_CONNECT:
+                raise _away(address, error) from None
+            if error.status >= 500 and "connection" in error.message.lower():
+                raise Unavailable(f"the Docker Engine cannot do it now: {error.message}") from None
+            raise CannotStart(explained(error.message, image)) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _away(address, error) from None
+
+    async def _client(self, address: str) -> "Docker":
+        import aiohttp
+        from aiodocker import Docker
+
+        if self._docker is not None and self._address != address:
+            await self.aclose()
+        if self._docker is None:
+            self._docker = Docker(url=address, timeout=aiohttp.ClientTimeout(total=PATIENCE))
+            self._address = address
+        return self._docker
+
+
+def _layer(step: Mapping[str, object]) -> Layer:
+    detail = cast("Mapping[str, object]", step.get("progressDetail") or {})
+    done, total = (int(str(detail.get(name) or 0)) for name in ("current", "total"))
+    return Layer(str(step.get("id", "")), str(step.get("status", "")), done, total)
+
+
+def _away(address: str, error: BaseException) -> Unavailable | CannotStart:
+    number = _number(error)
+    text = away(address, number, str(error) or "no answer in time")
+    return CannotStart(text) if number == errno.EACCES else Unavailable(text)
+
+
+def _number(error: BaseException | None) -> int | None:
+    """The errno at the root of it, if there is one."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno:
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,85 @@
+"""A command in a container that waits behind a gate: what it is, and how the Engine is asked for it."""
+
+import os
+import socket
+
+from runner_agent.launcher.engine import Engine, Streams
+from runner_agent.launcher.wire import Message, cast, parse
+
+TASK, PIPE = "plan", "out"
+"""In the run's folder: what is to be done. In the container's: the command's output."""
+READY, GO = b"runner-agent: ready\n", b"go\n"
+_GATE = (
+    "echo 'runner-agent: ready'; IFS= read -r runner_agent_word; "
+    '[ "$runner_agent_word" = go ] || exit 125; unset %s; umask 022; '
+    'exec "$2" -c "$3" </dev/null >"$1" 2>&1'
+)
+"""For FIFO, shell and script. Of the command's own variables it touches only those to be unset."""
+PREFIX = "RA_"
+"""Of the command's variables in our own environment: none of them is to be understood by this program."""
+
+
+class CannotAttend(Exception):
+    """Why the command does not run, in words for its user."""
+
+
+class Task:
+    """What is to be run where, as the executor put it into the run's folder."""
+
+    def __init__(self, folder: str) -> None:
+        """Raises OSError, and KeyError for what this program did not write."""
+        with open(f"{folder}/{TASK}", "rb") as file:
+            told = parse(file.read())
+        self.engine = str(told["engine"])
+        self.container = str(told["container"])
+        self.name = str(told["name"])
+        self.init = cast("int", told["init"])
+        self.init_start = cast("int", told["init_start"])
+        self.user = str(told["user"])
+        self.cwd = str(told["cwd"])
+        self.shell = str(told["shell"])
+        self.script = str(told["script"])
+        self.unset = [str(name) for name in cast("list[object]", told["unset"])]
+        self.place = str(told["place"])
+        self.output = str(told["output"])
+        self.target = str(told["target"])
+        self.run_id = str(told["run_id"])
+        self.title = str(told["title"])
+        self.grace = cast("float", told["grace"])
+
+
+def at_gate(task: Task) -> tuple[str, socket.socket]:
+    """The Engine's id of the command, and its stdin, once its gate waits there for a word.
+
+    Raises CannotAttend, Away, Refusal.
+    """
+    engine = Engine(task.engine)
+    env = [f"{name[len(PREFIX) :]}={value}" for name, value in os.environ.items() if name.startswith(PREFIX)]
+    gate = _GATE % " ".join(["runner_agent_word", *filter(str.isidentifier, filter(str.isascii, task.unset))])
+    command = ["/bin/sh", "-c", gate, "sh", f"{task.place}/{PIPE}", task.shell, task.script]
+    told: Message = {"User": task.user, "WorkingDir": task.cwd, "Env": env, "Cmd": command}
+    told |= {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
+    made = engine.ask("POST", f"/containers/{task.container}/exec", told)
+    id_ = str(made["Id"])
+    line, data = engine.hijack(f"/exec/{id_}/start", {"Detach": False, "Tty": False})
+    streams = Streams()
+    said = b""
+    while True:
+        said += b"".join(part for _, part in streams.feed(data))
+        if said.endswith(READY):
+            return id_, line
+        data = line.recv(1 << 16)
+        if not data:
+            line.close()
+            raise CannotAttend(_plainly(said.decode("utf-8", "replace"), task))
+
+
+def _plainly(said: str, task: Task) -> str:
+    """What the Engine and its runtime say when they cannot start a command, in our words where we know."""
+    said = " ".join(said.replace(READY.decode(), "").split())
+    low = said.lower()
+    if "chdir to cwd" in low or "working directory" in low:
+        return f"cannot enter the working directory {task.cwd} in {task.name}: {said}"
+    if "unable to find user" in low or "no matching entries in passwd" in low:
+        return f"{task.name} has no user {task.user!r}"
+    return f"{task.name} did not start it: {said or 'it ended without a word'}"

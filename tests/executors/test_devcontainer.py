@@ -1,0 +1,134 @@
+"""Runs in a dev container on a real Engine: what the conformance suite does not ask of everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner_agent.executors.devcontainer import DevContainerExecutor
+from runner_agent.model.errors import CannotStart
+from runner_agent.model.runs import Exited, Lost, Signaled
+from tests.executors.conformance import Stage
+from tests.executors.devcontainers import DevContainerPlace, in_a_dev_container
+from tests.support.engine import Engine
+from tests.support.escapes import ESCAPES, Escape
+from tests.support.processes import look, wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+
+@asynccontextmanager
+async def staged(folder: Path, engine: Engine) -> AsyncGenerator[tuple[Stage, DevContainerPlace]]:
+    async with in_a_dev_container(folder, engine) as place:
+        assert isinstance(place, DevContainerPlace)
+        yield Stage(place), place
+
+
+def contents(engine: Engine, name: str, folder: str) -> list[str]:
+    """Names in a folder of the container."""
+    return sorted(path.name for path in Path(f"/proc/{engine.pid(name)}/root{folder}").iterdir())
+
+
+@pytest.mark.parametrize("escape", ESCAPES, ids=lambda escape: escape.name)
+async def test_a_kill_leaves_nothing(escape: Escape, scratch: Path, engine: Engine) -> None:
+    """Rule 3.9, whatever its processes ignore and wherever they went."""
+    async with staged(scratch, engine) as (stage, place):
+        script = escape.script(Path("/tmp/pids"))
+        handle = await stage.start(script)
+        async with asyncio.timeout(60):
+            while len(noted(engine, place.name)) < escape.processes:  # noqa: ASYNC110  rings no bell here
+                await asyncio.sleep(0.02)
+        alive = [look(one.pid) for one in await stage.executor.survivors(handle)]
+        assert escape.leader_ends or len(alive) >= escape.processes
+        await stage.executor.kill(handle)
+        await stage.over(handle)
+        assert [one for one in alive if one is not None and one.alive] == []
+        assert await stage.executor.survivors(handle) == ()
+        assert [name for name in contents(engine, place.name, "/tmp") if "runner-agent" in name] == []
+
+
+def noted(engine: Engine, name: str) -> list[str]:
+    """Pids that the script's processes have noted, as the container has them."""
+    path = Path(f"/proc/{engine.pid(name)}/root/tmp/pids")
+    return path.read_text().split() if path.exists() else []
+
+
+async def test_a_killed_attendant_leaves_nothing(scratch: Path, engine: Engine) -> None:
+    """Rule 7.4: nobody is left to tell how the command ended; so it is ended, then told lost."""
+    async with staged(scratch, engine) as (stage, _):
+        handle = await stage.start("setsid sleep 77777 & echo ready; exec sleep 77777")
+        await stage.until_written("ready")
+        alive = [look(one.pid) for one in await stage.executor.survivors(handle)]
+        assert len(alive) == 2
+        attendant = look(int(handle.data["leader_pid"]))
+        assert attendant is not None
+        os.kill(attendant.pid, signal.SIGKILL)
+        assert isinstance(await stage.executor.wait_ended(handle), Lost)
+        assert [one for one in alive if one is not None and one.alive] == []
+        await stage.over(handle)
+
+
+async def test_exit_codes_above_128_are_no_signals(scratch: Path, engine: Engine) -> None:
+    """Where the kernel tells strangers how a process ended (Linux 6.15); else as a shell would read it."""
+    async with staged(scratch, engine) as (stage, _):
+        handle = await stage.start("exit 137")
+        assert await stage.executor.wait_ended(handle) in (Exited(137), Signaled(9))
+        await stage.over(handle)
+
+
+async def test_output_is_followed_while_the_command_runs(scratch: Path, engine: Engine) -> None:
+    """Rule 5.3: also when the file is written anew."""
+    script = 'echo first=1 >"$GITPOD_OUTPUT"; sleep 1; echo b=2 >"$GITPOD_OUTPUT"; sleep 77777'
+    async with staged(scratch, engine) as (stage, _):
+        request = stage.request(script)
+        handle = await stage.executor.start(request)
+        for text in ("first=1\n", "b=2\n"):
+            async with asyncio.timeout(60):
+                while not (request.output.exists() and request.output.read_text() == text):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        await stage.executor.kill(handle)
+        await stage.over(handle)
+
+
+async def test_variables_of_the_command_are_its_own(scratch: Path, engine: Engine) -> None:
+    """What gets it going there touches none of them."""
+    async with staged(scratch, engine) as (stage, _):
+        env = {
+            "word": "a",
+            "out": "b",
+            "shell": "c",
+            "script": "d",
+            "LD_PRELOAD": "/no.so",
+            "PYTHONHOME": "/no",
+        }
+        request = stage.request('echo "$word$out$shell$script$PYTHONHOME"; [ -z "$runner_agent_word" ]')
+        request = replace(request, env={**request.env, **env})
+        handle = await stage.executor.start(request)
+        assert await stage.executor.wait_ended(handle) == Exited(0)
+        await stage.over(handle)
+        assert "abcd/no" in stage.text()
+
+
+async def test_an_unknown_user_is_told(scratch: Path, engine: Engine) -> None:
+    """Rule 5.7."""
+    async with staged(scratch, engine) as (stage, place):
+        executor = place.open(user="nobody-knows")
+        assert isinstance(executor, DevContainerExecutor)
+        with pytest.raises(CannotStart, match="has no user 'nobody-knows'"):
+            await executor.start(stage.request("echo begun"))
+        await stage.until_none_is_left()
+
+
+async def test_a_container_without_shell_is_told(scratch: Path, engine: Engine) -> None:
+    """Rule 5.7."""
+    async with staged(scratch, engine) as (stage, place):
+        with pytest.raises(CannotStart, match="lacks the shell /bin/zsh; install it there"):
+            await place.open(shell="/bin/zsh").start(stage.request("echo begun"))
+        wait_until(lambda: stage.written() == [], 5)

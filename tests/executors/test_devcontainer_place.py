@@ -1,0 +1,103 @@
+"""What labels and inspection say of a dev container, merged as the dev container specification has it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner_agent.executors.devcontainer_place import METADATA, DevContainer, Selector, of_inspection
+
+WORKSPACE = Path("/home/me/project")
+
+
+def inspected(
+    *,
+    metadata: object = None,
+    labels: dict[str, str] | None = None,
+    mounts: tuple[tuple[str, str], ...] = (),
+    state: dict[str, object] | None = None,
+    **config: object,
+) -> DevContainer | None:
+    label = {} if metadata is None else {METADATA: json.dumps(metadata)}
+    told = {
+        "Id": "0123456789abcdef",
+        "Name": "/dev",
+        "State": {"Running": True, "Pid": 77, "StartedAt": "2026-01-02T03:04:05Z", **(state or {})},
+        "Config": {"User": "app", "WorkingDir": "/srv", "Env": ["PATH=/bin", "A=1=2"], **config}
+        | {"Labels": {**label, **(labels or {})}},
+        "Mounts": [{"Source": source, "Destination": target} for source, target in mounts],
+    }
+    return of_inspection(told, WORKSPACE)
+
+
+def found(**more: object) -> DevContainer:
+    one = inspected(**more)  # type: ignore[arg-type]
+    assert one is not None
+    return one
+
+
+def test_without_metadata_it_is_as_its_image_says() -> None:
+    one = found()
+    assert (one.user, one.folder, one.env, one.unset, one.path) == ("app", "/srv", {}, (), "/bin")
+    assert (one.name, one.pid, one.called) == ("dev", 77, "the dev container dev")
+    assert found(User="", WorkingDir="").folder == "/"
+    assert found(User="").user == ""
+
+
+def test_a_start_is_known_by_container_and_time() -> None:
+    """Rule 6.3."""
+    assert found().start == "0123456789abcdef@2026-01-02T03:04:05Z"
+    assert found(state={"StartedAt": "later"}).start != found().start
+
+
+@pytest.mark.parametrize(
+    "state", [{"Running": False}, {"Pid": 0}, {"Running": True, "Restarting": True}, {"Paused": True}]
+)
+def test_what_does_not_run_is_none(state: dict[str, object]) -> None:
+    assert inspected(state=state) is None
+
+
+def test_the_last_entry_wins() -> None:
+    one = found(
+        metadata=[
+            {"remoteUser": "first", "remoteEnv": {"X": "1", "Y": "1"}, "workspaceFolder": "/one"},
+            {"id": "a feature"},
+            {"remoteUser": "last", "remoteEnv": {"Y": "2"}},
+        ]
+    )
+    assert (one.user, one.folder, dict(one.env)) == ("last", "/one", {"X": "1", "Y": "2"})
+
+
+def test_the_label_may_hold_a_single_object_or_nonsense() -> None:
+    assert found(metadata={"remoteUser": "dev"}).user == "dev"
+    assert found(metadata="text").user == "app"
+    assert found(labels={METADATA: "not JSON"}).user == "app"
+
+
+def test_remote_environment_may_use_the_containers_own_and_take_from_it() -> None:
+    env = {
+        "PATH": "/opt/bin:${containerEnv:PATH}",
+        "B": "${containerEnv:A}",
+        "C": "${containerEnv:NONE:other}",
+        "D": "${localEnv:HOME}",
+        "E": None,
+    }
+    one = found(metadata=[{"remoteEnv": env}])
+    assert dict(one.env) == {"PATH": "/opt/bin:/bin", "B": "1=2", "C": "other", "D": ""}
+    assert (one.unset, one.path) == (("E",), "/opt/bin:/bin")
+
+
+def test_the_folder_is_where_the_workspace_is_mounted() -> None:
+    mounts = (("/home", "/everything"), ("/home/me/project", "/workspaces/project"), ("/etc", "/x"))
+    assert found(mounts=mounts).folder == "/workspaces/project"
+    assert found(mounts=mounts[:1]).folder == "/everything/me/project"
+    assert found(mounts=mounts[2:]).folder == "/srv"
+    labels = {"devcontainer.local_folder": "/data/repo"}
+    assert found(mounts=(("/data/repo", "/w"),), labels=labels).folder == "/w"
+
+
+def test_a_selector_is_a_label_or_a_name() -> None:
+    assert Selector("label=devcontainer.local_folder=/x").label == "devcontainer.local_folder=/x"
+    assert Selector("my-container").label is None
