@@ -100,10 +100,10 @@ def serving() -> Generator[Border]:
     border = Border()
     thread = threading.Thread(target=border.serve)
     thread.start()
-    assert border.started.wait(10)
+    assert border.started.wait(60)
     try:
         yield border
     finally:
         border.stop()
-        thread.join(10)
+        thread.join(60)
     assert not thread.is_alive()

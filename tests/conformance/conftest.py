@@ -20,7 +20,7 @@ from tests.support.processes import end_all_tied_to
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
-QUICK = {"RUNNER_AGENT_SERVICE_STOP_GRACE": "2", "RUNNER_AGENT_TASK_STOP_GRACE": "2"}
+QUICK = {"RUNNER_AGENT_SERVICE_STOP_GRACE": "30", "RUNNER_AGENT_TASK_STOP_GRACE": "5"}
 PREFIXES = ("", "/api")
 
 Commands = dict[str, "Future[Command]"]

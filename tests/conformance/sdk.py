@@ -103,11 +103,11 @@ class Driver:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(10)
-        self._reader.join(10)
+            self._process.wait(60)
+        self._reader.join(60)
         self._process.stdout.close()
 
     def _read(self) -> None:

@@ -15,7 +15,7 @@ from tests.support.processes import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(240)]
 
 MANY = 130
 KINDS = (

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.conformance.conftest import Agent
     from tests.conformance.sdk import Json, Sdk, Stream
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(240)]
 
 
 def test_a_commands_log_is_read_while_it_runs(sdk: Sdk, agent: Agent) -> None:

@@ -11,7 +11,7 @@ from tests.conformance.agents import await_execution, await_gone, await_phase, i
 from tests.conformance.environments import PYTHON_1_2
 from tests.conformance.sdk import METHODS, Json, Refused, Sdk
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(240)]
 
 
 def test_a_services_life(sdk: Sdk) -> None:

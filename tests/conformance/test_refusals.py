@@ -9,7 +9,7 @@ from tests.conformance.conftest import running_agent
 from tests.conformance.refusals import ABSENT, FOREIGN, ROWS, STATUSES, Row, check
 from tests.conformance.sdk import Driver, Json, Refused, Sdk
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(240)]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: str(row.name))

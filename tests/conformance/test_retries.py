@@ -17,7 +17,7 @@ from tests.conformance.sdk import Driver, Sdk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(240)]
 
 ONCE = sorted(set(STATUSES) - {"unavailable"})
 
@@ -70,13 +70,13 @@ def test_an_agent_that_is_not_there(asking: Sdk) -> None:
 def test_a_deadline_ends_the_call(asking: Sdk, border: Border) -> None:
     """The client gives up, and the handler does not go on for nobody."""
     border.slow = True
-    error = asking.with_(retries=0).refused("GetService", {"id": SERVICE}, timeout=0.5)
+    error = asking.with_(retries=0).refused("GetService", {"id": SERVICE}, timeout=1.5)
     if asking.connect:
         check(asking, error, "deadline_exceeded", 504)
     else:
         assert error.type == ("APIConnectionTimeoutError" if asking.node else "APITimeoutError")
     if asking.connect:
-        assert border.cancelled.wait(10)
+        assert border.cancelled.wait(60)
 
 
 def test_a_watcher_that_leaves_is_let_go(asking: Sdk, border: Border) -> None:
@@ -84,7 +84,7 @@ def test_a_watcher_that_leaves_is_let_go(asking: Sdk, border: Border) -> None:
     with asking.watch() as watch:
         assert watch.next()["resourceId"] == SERVICE
         assert not border.stream_ended.is_set()
-    assert border.stream_ended.wait(10)
+    assert border.stream_ended.wait(60)
 
 
 def test_a_stopping_server_ends_its_watches(asking: Sdk) -> None:

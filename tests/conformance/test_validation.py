@@ -92,7 +92,7 @@ def judge(commands: dict[str, Future[tuple[str, ...]]]) -> Iterator[Judge]:
         yield Judge(process)
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.rpartition(".")[2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +15,12 @@ from tests.conformance.sdk import Driver, Json, Refused, Sdk
 if TYPE_CHECKING:
     from tests.conformance.sdk import Stream
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(240)]
 
-ANSWERED = 10.0
+ANSWERED = 60.0
 """Seconds within which an event must have come; events take milliseconds, this machine may be busy."""
+SILENCE = 3.0
+"""Seconds without a word until an SDK gives up: thrice what the agent takes. The machine may be busy."""
 
 
 def event(operation: str, type_: str, id_: str) -> Json:
@@ -100,16 +103,19 @@ def test_many_watch_side_by_side(sdk: Sdk) -> None:
 )
 def test_an_idle_watch_outlives_the_read_timeout(sdk: Sdk) -> None:
     """Trap 1: signs of life come thrice within `x-stainless-read-timeout`, which only these SDKs send."""
-    with sdk.watch(timeout=1.5) as watch:
-        signs = [watch.next() for _ in range(8)]
     alive = event("UPDATE_STATUS", "ENVIRONMENT", sdk.environment_id)
-    assert signs.count(alive) >= 7, "others may be at work in the same agent, but hardly"
+    began = time.monotonic()
+    with sdk.watch(timeout=SILENCE) as watch:
+        for _ in range(6):
+            while watch.next() != alive:
+                pass  # what others do in the same agent
+    assert time.monotonic() - began > SILENCE
 
 
 @pytest.mark.parametrize("driver", [PYTHON_1_2], ids=[PYTHON_1_2.name], indirect=True)
 def test_a_deadline_ends_a_watch(sdk: Sdk) -> None:
     """`connect-timeout-ms` is enforced by nobody but the server."""
-    with sdk.watch(timeout=0.7) as watch:
+    with sdk.watch(timeout=3) as watch:
         watch.next()
         with pytest.raises(Refused) as raised:
             watch.rest()
@@ -124,7 +130,7 @@ def test_an_agent_that_stops_ends_its_watches(driver: tuple[str, Driver], prefix
         with sdk.watch() as watch:
             watch.next()
             pending = watch.ask(1_000_000)
-            assert agent.daemon.terminate(10) == 0
+            assert agent.daemon.terminate() == 0
             if sdk.connect:
                 with pytest.raises(Refused) as raised:
                     pending.result()
@@ -142,7 +148,7 @@ def test_a_stopping_agent_takes_no_new_wishes(driver: tuple[str, Driver]) -> Non
         await_phase(sdk, id_, "STOPPING")
         error = sdk.refused("StartService", {"id": id_})
         (agent.daemon.workspace / "go").touch()
-        assert agent.daemon.process.wait(20) == 0
+        assert agent.daemon.process.wait(60) == 0
         assert (error.code, "stopping" in error.message) == ("unavailable", True)
         assert error.type == ("ConnectError" if sdk.connect else "InternalServerError")
 

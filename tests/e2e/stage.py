@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from runner_agent.client.messages import Execution, Service
     from tests.support.daemon import AgentInfo
 
-QUICK = {"RUNNER_AGENT_SERVICE_STOP_GRACE": "2", "RUNNER_AGENT_TASK_STOP_GRACE": "2"}
-"""Nobody here waits two minutes."""
+QUICK = {"RUNNER_AGENT_SERVICE_STOP_GRACE": "30", "RUNNER_AGENT_TASK_STOP_GRACE": "5"}
+"""Nobody waits two minutes. Stop commands have to do their work within a grace, on a busy machine too."""
 FINISHED = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 Answer = subprocess.CompletedProcess[str]
 
@@ -108,13 +108,13 @@ class Stage:
 
     # ------------------------------------------------------------ the command line
 
-    def cli(self, *arguments: str, stdin: str = "", timeout: float = 40.0, **extra: str) -> Answer:
+    def cli(self, *arguments: str, stdin: str = "", timeout: float = 90.0, **extra: str) -> Answer:
         """A command as a user types it; any exit code is an answer, a traceback never is."""
         answer = self.daemon.cli(*arguments, stdin=stdin, timeout=timeout, extra=extra)
         no_traceback(answer.stdout + answer.stderr)
         return answer
 
-    def ok(self, *arguments: str, stdin: str = "", timeout: float = 40.0) -> str:
+    def ok(self, *arguments: str, stdin: str = "", timeout: float = 90.0) -> str:
         """What a command that succeeds prints on standard output."""
         answer = self.cli(*arguments, stdin=stdin, timeout=timeout)
         assert answer.returncode == 0, f"{arguments}: {answer}"
@@ -154,7 +154,7 @@ class Stage:
         """Of a service, short."""
         return phase_of(self.service(reference))
 
-    def await_phase(self, reference: str, *phases: str, timeout: float = 15.0) -> Service:
+    def await_phase(self, reference: str, *phases: str, timeout: float = 45.0) -> Service:
         """The service once it is in one of the phases."""
         seen = ["?"]
 
@@ -165,7 +165,7 @@ class Stage:
         wait_until(there, timeout, f"service {reference} {phases}; seen {seen[-1]}\n{self.daemon.stderr}")
         return self.service(reference)
 
-    def await_execution(self, execution_id: str, timeout: float = 20.0) -> Execution:
+    def await_execution(self, execution_id: str, timeout: float = 45.0) -> Execution:
         """The execution once it has ended."""
         wait_until(
             lambda: phase_of(self.agent.get_execution(execution_id)) in FINISHED,
@@ -174,7 +174,7 @@ class Stage:
         )
         return self.agent.get_execution(execution_id)
 
-    def run(self, reference: str, timeout: float = 20.0) -> Execution:
+    def run(self, reference: str, timeout: float = 45.0) -> Execution:
         """Start a task; its execution once it has ended."""
         return self.await_execution(self.agent.start_task(self.id_of(reference))["id"], timeout)
 
@@ -207,9 +207,9 @@ class Stage:
     @contextmanager
     def connection(self) -> Generator[HTTPConnection]:
         """HTTP over the unix socket."""
-        http = HTTPConnection("localhost", timeout=30)
+        http = HTTPConnection("localhost", timeout=60)
         http.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        http.sock.settimeout(30)
+        http.sock.settimeout(60)
         http.sock.connect(str(self.daemon.info().socket))
         try:
             yield http

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SCRIPT = """set -e
 url=$(gitpod environment port open 3000 --name web)
 test "$url" = http://localhost:3000
-ona automations service start inner --wait=10
+ona automations service start inner --wait=60
 gitpod automations task start other > id
 gitpod automations service list -o json > services.json
 code=0; gitpod environment stop 2> refusal || code=$?

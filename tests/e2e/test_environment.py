@@ -103,8 +103,8 @@ def test_output_files_of_services_are_named_by_role(shared: Stage) -> None:
     shared.apply(
         automations(services=(service_yaml("named", f"{told}; exec sleep 60", ready=told, stop=told),))
     )
-    shared.ok("service", "start", "named", "--wait=10")
-    shared.ok("service", "stop", "named", "--wait=10")
+    shared.ok("service", "start", "named", "--wait=60")
+    shared.ok("service", "stop", "named", "--wait=60")
     names = (shared.workspace / "names").read_text().split()
     assert [name.rsplit("/", 1)[1] for name in names] == [
         f"gitpod-service-{role}-named.output" for role in ("start", "ready", "stop")
@@ -114,7 +114,7 @@ def test_output_files_of_services_are_named_by_role(shared: Stage) -> None:
 def test_a_command_calls_the_cli_without_deadlock(shared: Stage) -> None:
     """Rule 5.2: a task starts a service and another task, and asks; a stop command asks too."""
     helper = """set -e
-runner-agent service start inner --wait=10
+runner-agent service start inner --wait=60
 runner-agent task start inner-task
 runner-agent service get inner -o json > inner.json"""
     shared.apply(
@@ -129,7 +129,7 @@ runner-agent service get inner -o json > inner.json"""
         json.loads((shared.workspace / "inner.json").read_text())["status"]["phase"]
         == "SERVICE_PHASE_RUNNING"
     )
-    shared.ok("service", "stop", "inner", "--wait=20")
+    shared.ok("service", "stop", "inner", "--wait=60")
     assert "inner" in (shared.workspace / "inner.list").read_text()
 
 

@@ -26,7 +26,7 @@ def test_a_firing_runs_each_task_once_for_all_who_need_it(shared: Stage) -> None
             )
         )
     )
-    fired = json.loads(shared.ok("trigger", "prebuild", "--wait=20", "--json"))["firing"]
+    fired = json.loads(shared.ok("trigger", "prebuild", "--wait=60", "--json"))["firing"]
     executions = [shared.agent.get_execution(one["id"]) for one in fired["executions"]]
     assert [phase_of(one) for one in executions] == ["SUCCEEDED", "SUCCEEDED"]
     assert (shared.workspace / "installs").read_text() == "installed\n"
@@ -99,18 +99,18 @@ def test_services_first_and_once_and_dry_run(shared: Stage) -> None:
     assert dry.splitlines() == ["service z-serve", "task z-task"]
     assert shared.phase("z-serve") == "STOPPED"
     first = json.loads(
-        shared.ok("trigger", "postDevcontainerStart", "--once", "container-1", "--wait=20", "--json")
+        shared.ok("trigger", "postDevcontainerStart", "--once", "container-1", "--wait=60", "--json")
     )
     again = json.loads(
-        shared.ok("trigger", "postDevcontainerStart", "--once", "container-1", "--wait=20", "--json")
+        shared.ok("trigger", "postDevcontainerStart", "--once", "container-1", "--wait=60", "--json")
     )
     assert again["firing"]["id"] == first["firing"]["id"]
     assert again["repeatedKey"] is True
     assert (shared.workspace / "z-ran").read_text() == "z\n"
-    shared.ok("trigger", "postDevcontainerStart", "--once", "container-2", "--wait=20")
+    shared.ok("trigger", "postDevcontainerStart", "--once", "container-2", "--wait=60")
     assert (shared.workspace / "z-ran").read_text() == "z\nz\n"
     assert shared.phase("z-serve") == "RUNNING"
-    shared.ok("service", "stop", "z-serve", "--wait=10")
+    shared.ok("service", "stop", "z-serve", "--wait=60")
 
 
 def test_waiting_fails_with_what_it_started(shared: Stage) -> None:
@@ -118,12 +118,21 @@ def test_waiting_fails_with_what_it_started(shared: Stage) -> None:
     shared.apply(
         automations(tasks=(task_yaml("w-fails", "exit 2", more="triggeredBy: [postEnvironmentStart]"),))
     )
-    assert shared.cli("trigger", "postEnvironmentStart", "--wait=20").returncode == 1
+    assert shared.cli("trigger", "postEnvironmentStart", "--wait=60").returncode == 1
     shared.apply(
-        automations(tasks=(task_yaml("w-fails", "sleep 1", more="triggeredBy: [postEnvironmentStart]"),))
+        automations(
+            tasks=(
+                task_yaml(
+                    "w-fails",
+                    "until [ -e w-go ]; do sleep 0.05; done",
+                    more="triggeredBy: [postEnvironmentStart]",
+                ),
+            )
+        )
     )
     late = shared.cli("trigger", "postEnvironmentStart", "--wait=0.2")
     assert late.returncode == 3
+    (shared.workspace / "w-go").touch()
     assert shared.cli("trigger", "manual").returncode == 2
     assert shared.cli("trigger", "onFullMoon").returncode == 2
 
@@ -148,7 +157,7 @@ BUILDING = automations(
 
 def fired_once_and_whole(stage: Stage) -> None:
     """Whoever asks again with the key joins; everything ran, and ran once."""
-    answer = stage.cli("trigger", "prebuild", "--once", "k", "--wait=30", "--json")
+    answer = stage.cli("trigger", "prebuild", "--once", "k", "--wait=60", "--json")
     assert answer.returncode == 0, answer
     told = json.loads(answer.stdout)["firing"]
     assert len(told["executions"]) == 3
@@ -185,7 +194,7 @@ def test_killed_while_it_is_asked_or_while_the_shared_run_runs(stage: Stage, beg
             wait_until((stage.workspace / begun).exists, 40, "it runs")
         stage.daemon.sigkill()
         stage.start()
-    asking.communicate(timeout=30)
+    asking.communicate(timeout=60)
     fired_once_and_whole(stage)
 
 
@@ -194,7 +203,7 @@ def test_joining_a_firing_that_failed_fails_too(shared: Stage) -> None:
     event = "triggeredBy: [postEnvironmentStart]"
     shared.apply(automations(tasks=(task_yaml("j-fails", "echo j >> j-ran; exit 2", more=event),)))
     for _ in range(2):
-        joined = shared.cli("trigger", "postEnvironmentStart", "--once", "j", "--wait=20")
+        joined = shared.cli("trigger", "postEnvironmentStart", "--once", "j", "--wait=60")
         assert joined.returncode == 1, joined
     assert (shared.workspace / "j-ran").read_text() == "j\n"
     shared.agent.delete_task(shared.id_of("j-fails"))

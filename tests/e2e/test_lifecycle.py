@@ -106,6 +106,7 @@ def test_a_second_sigint_hastens(stage: Stage) -> None:
 
 def test_while_going_down_wishes_are_refused_and_questions_answered(stage: Stage) -> None:
     """What cannot be kept is not promised; logs can be followed to the end."""
+    stage.daemon.environment["RUNNER_AGENT_SERVICE_STOP_GRACE"] = "120"
     stage.start(
         file=automations(
             services=(
@@ -142,7 +143,7 @@ def test_while_going_down_wishes_are_refused_and_questions_answered(stage: Stage
     assert stage.cli("service", "stop", "lingers").returncode == 0
     assert "lingers" in stage.ok("service", "list")
     (stage.workspace / "go").touch()
-    assert stage.daemon.process.wait(10) == 0
+    assert stage.daemon.process.wait(60) == 0
     reader.join(10)
     assert "let go" in followed[0]
 
@@ -261,7 +262,7 @@ def test_tcp_wants_the_token_and_unix_does_not(stage: Stage) -> None:
     address = next(one for one in stage.daemon.info().addresses if one.startswith("tcp:"))
     root = f"http://{address.removeprefix('tcp:')}"
     for path in ("/healthz", "/readyz"):
-        with urllib.request.urlopen(f"{root}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"{root}{path}", timeout=60) as answer:
             assert answer.status == 200
     without = stage.cli("--address", address, "task", "list", RUNNER_AGENT_TOKEN="wrong")
     assert without.returncode == 4
@@ -274,10 +275,10 @@ def test_tcp_wants_the_token_and_unix_does_not(stage: Stage) -> None:
     url = execution.get("status", {}).get("logUrl", "")
     assert url.startswith(root), "the first TCP listener"
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(url, timeout=5)
+        urllib.request.urlopen(url, timeout=60)
     token = (stage.state / "token").read_text().strip()
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert b"exited with code 0" in answer.read()
 
 
@@ -302,7 +303,7 @@ def test_systemd_is_told(stage: Stage) -> None:
     path = stage.daemon.base / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(path))
-        listener.settimeout(10)
+        listener.settimeout(60)
         stage.daemon.environment |= {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "400000"}
         stage.start(file=automations(tasks=(task_yaml("asks", "echo ${NOTIFY_SOCKET:-none} > asks"),)))
         told = [listener.recv(4096).decode()]

@@ -100,7 +100,7 @@ def test_log_url_and_bad_questions(shared: Stage) -> None:
     """Rules 3.14 and 5.5."""
     shared.apply(automations(services=(service_yaml("urls", "echo up; exec sleep 60"),)))
     assert "logUrl" not in shared.service("urls").get("status", {})
-    shared.ok("service", "start", "urls", "--wait=10")
+    shared.ok("service", "start", "urls", "--wait=60")
     service = shared.service("urls")
     assert service.get("status", {}).get("logUrl", "").endswith(service_path(service))
     assert service.get("status", {}).get("logUrl", "").startswith("http://localhost/")
@@ -109,7 +109,7 @@ def test_log_url_and_bad_questions(shared: Stage) -> None:
     assert shared.get_log(service_path(service), offset="many")[0] == 400
     role = shared.log(service_path(service), role="start")
     assert "up" in role
-    shared.ok("service", "stop", "urls", "--wait=10")
+    shared.ok("service", "stop", "urls", "--wait=60")
 
 
 def test_a_line_without_end_progress_bars_and_bad_utf8(shared: Stage) -> None:

@@ -249,7 +249,7 @@ def search(vault: Vault, told: list[bytes], *, outputs_too: bool = False) -> Non
     needles = vault.needles()
     places = [("an answer", text) for text in told]
     places += [("the agent's own log", (stage.daemon.base / "stderr").read_bytes())]
-    places += list(files(stage.state, stage.state / "outputs" if not outputs_too else None))
+    places += list(files(stage.state, outputs=outputs_too))
     assert any(name.endswith("agent.db") for name, _ in places)
     for process in everything():
         for name in ("cmdline", "environ"):
@@ -263,9 +263,9 @@ def search(vault: Vault, told: list[bytes], *, outputs_too: bool = False) -> Non
     assert not found
 
 
-def files(folder: Path, but: Path | None) -> Iterator[tuple[str, bytes]]:
+def files(folder: Path, *, outputs: bool) -> Iterator[tuple[str, bytes]]:
     for path in folder.rglob("*"):
-        if path.is_file() and (but is None or not path.is_relative_to(but)):
+        if path.is_file() and (outputs or path.suffix != ".output"):
             try:
                 yield str(path), path.read_bytes()
             except FileNotFoundError:

@@ -44,7 +44,7 @@ def test_ctrl_c_detaches_and_stops_nothing(shared: Stage) -> None:
     execution = waiting.stdout.readline().strip()
     wait_until(lambda: phase_of(shared.agent.get_execution(execution)) == "RUNNING", 5)
     waiting.send_signal(signal.SIGINT)
-    _, errors = waiting.communicate(timeout=10)
+    _, errors = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
     assert "nothing was stopped" in errors
     assert "Traceback" not in errors
@@ -141,7 +141,7 @@ def test_a_task_that_needs_a_service_waits_until_it_is_ready(shared: Stage) -> N
     )
     assert phase_of(shared.run("s-seed")) == "SUCCEEDED"
     assert shared.phase("s-db") == "RUNNING", "the service keeps its wish"
-    shared.ok("service", "stop", "s-db", "--wait=10")
+    shared.ok("service", "stop", "s-db", "--wait=60")
 
 
 def test_a_service_step_fails_with_its_service(shared: Stage) -> None:

@@ -196,7 +196,7 @@ def test_the_agent_of_up_ends_with_it(stage: Stage) -> None:
     lines_until(up, "serving")
     up.kill()
     up.communicate(timeout=60)
-    wait_until(lambda: stage.daemon.survivors() == [], 15, "everything is down")
+    wait_until(lambda: not stage.daemon.family(), 15, "everything is down")
 
 
 def test_an_invalid_file_starts_nothing(stage: Stage) -> None:

@@ -54,7 +54,7 @@ def test_a_service_that_does_not_become_ready(shared: Stage) -> None:
     text = shared.ok("why", "unready")
     assert text.startswith("service unready is STARTING for ")
     assert "  | refused on port 8080" in text
-    shared.ok("service", "stop", "unready", "--wait=20")
+    shared.ok("service", "stop", "unready", "--wait=60")
 
 
 def test_a_service_that_failed_one_that_is_stopped_and_one_never_asked_for(shared: Stage) -> None:
@@ -74,8 +74,8 @@ def test_a_service_that_failed_one_that_is_stopped_and_one_never_asked_for(share
     assert "start exited with code 3; it is not started again by itself" in told.splitlines()[0]
     assert "  | no database" in told
     assert "it waits for postEnvironmentStart to be fired" in shared.ok("why", "idle")
-    shared.ok("service", "start", "halted", "--wait=20")
-    shared.ok("service", "stop", "halted", "--wait=20")
+    shared.ok("service", "start", "halted", "--wait=60")
+    shared.ok("service", "stop", "halted", "--wait=60")
     assert "it was stopped, as asked by uid" in shared.ok("why", "halted")
 
 
@@ -121,7 +121,7 @@ def test_a_task_that_waits_and_one_that_failed(shared: Stage) -> None:
     shared.run("fails")
     text = shared.ok("why", "fails")
     assert "fails exited with code 9; last line: out of luck" in text.splitlines()[0]
-    shared.ok("service", "stop", "gate", "--wait=20")
+    shared.ok("service", "stop", "gate", "--wait=60")
 
 
 def test_nothing_goes_by_that_name(shared: Stage) -> None:
@@ -157,7 +157,7 @@ class Followed:
 
     def end(self) -> str:
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(20) == 130
+        assert self.process.wait(60) == 130
         self._thread.join(20)
         assert self.process.stderr is not None
         return self.process.stderr.read()
@@ -181,9 +181,9 @@ def followed(stage: Stage) -> Generator[Followed]:
 
 def test_events_tell_phases_and_who_wished(stage: Stage, followed: Followed) -> None:
     wait_until(lambda: bool(followed.phases("web")), 20)
-    stage.ok("service", "start", "web", "--wait=20")
+    stage.ok("service", "start", "web", "--wait=60")
     followed.await_phase("web", "RUNNING")
-    stage.ok("service", "stop", "web", "--wait=20")
+    stage.ok("service", "stop", "web", "--wait=60")
     followed.await_phase("web", "STOPPING")
     wait_until(lambda: followed.phases("web")[-1] == "STOPPED", 20)
     assert followed.phases("web") == ["STOPPED", "STARTING", "RUNNING", "STOPPING", "STOPPED"]
@@ -196,11 +196,11 @@ def test_events_tell_phases_and_who_wished(stage: Stage, followed: Followed) -> 
 
 def test_events_go_on_through_a_crash_of_the_agent(stage: Stage, followed: Followed) -> None:
     """Rule 7.2: what happened before is kept, what happens after is told, and nothing twice."""
-    stage.ok("service", "start", "web", "--wait=20")
+    stage.ok("service", "start", "web", "--wait=60")
     followed.await_phase("web", "RUNNING")
     stage.daemon.sigkill()
     stage.daemon.start()
-    stage.ok("service", "stop", "web", "--wait=20")
+    stage.ok("service", "stop", "web", "--wait=60")
     wait_until(lambda: followed.phases("web")[-1] == "STOPPED", 30)
     places = [int(one["place"]) for one in followed.entries]
     assert places == sorted(set(places))

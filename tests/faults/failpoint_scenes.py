@@ -82,7 +82,7 @@ class Play:
         raise AssertionError(f"does not start:\n{self.stage.daemon.stderr}")
 
     def _bury(self) -> None:
-        code = self.stage.daemon.process.wait(10)
+        code = self.stage.daemon.process.wait(60)
         self.deaths += 1
         assert code in (-signal.SIGKILL, 1), f"ended with {code}:\n{self.stage.daemon.stderr}"
 

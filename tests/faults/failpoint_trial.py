@@ -14,7 +14,7 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,6 @@ from tests.e2e.conftest import staged
 from tests.faults import failpoints
 from tests.faults.failpoint_scenes import PATIENCE, SCENES, Play, Scene
 from tests.faults.trial import Witness
-from tests.support.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
@@ -128,14 +127,11 @@ def _end(stage: Stage) -> list[str]:
     wrong: list[str] = []
     if _stop(stage) != 0 and (code := _stop(stage)) != 0:
         wrong.append(f"the stop ended with {code}")
-    if "=delay" in stage.daemon.environment[failpoints.PLAN]:  # who stands still cannot go yet
-        with suppress(AssertionError):
-            wait_until(lambda: not stage.daemon.survivors(), 2)
     wrong += [f"leaked: {one}" for one in stage.daemon.survivors()]
     wrong += [
-        f"left in {folder}: {path.name}"
+        f"left in {path.parent.name}: {path.name}"
         for folder in ("runs", "outputs")
-        for path in (stage.state / folder).iterdir()
+        for path in stage.state.glob(f"{folder}/*")
     ]
     if "Traceback" in stage.daemon.stderr:
         wrong.append("a traceback")

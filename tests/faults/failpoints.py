@@ -83,7 +83,6 @@ NURSERY: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 HOLDER: dict[str, tuple[str, tuple[str, ...]]] = {
     "holder.hold": ("runner_agent.launcher.begin:hold", ()),
-    "holder.latch": ("runner_agent.launcher.records:open_latch", _ROOM),
     "holder.log": ("runner_agent.launcher.loglines:open_log", _ROOM),
     "holder.claim": ("runner_agent.launcher.records:claim", _ROOM),
     "holder.link": ("os:link", _ROOM),
@@ -92,8 +91,7 @@ HOLDER: dict[str, tuple[str, tuple[str, ...]]] = {
     "holder.terminate": ("runner_agent.launcher.holder:Holder._terminate", ()),
     "holder.reap": ("runner_agent.launcher.holder:Holder._reap", ()),
     "holder.account": ("runner_agent.launcher.holder:Holder._account", ()),
-    "holder.ended": ("runner_agent.launcher.records:write", _ROOM),
-    "holder.rename": ("os:rename", _ROOM),
+    "holder.ended": ("runner_agent.launcher.records:end", ()),
     "holder.goodbye": ("runner_agent.launcher.holder:Holder._say_goodbye", ()),
     "holder.kill": ("runner_agent.launcher.procs:kill_round", ()),
     "holder.close": ("runner_agent.launcher.copier:Copier.close", ()),

@@ -72,19 +72,26 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def growth(samples: Sequence[Sample]) -> dict[str, float]:
-    """Per 1,000 steps, after the warm-up.
+    """Per 1,000 steps, after the warm-up."""
+    return {name: round(1000 * slope(points(samples, name)), 3) for name in MEASURED}
+
+
+def grown(samples: Sequence[Sample]) -> dict[str, float]:
+    """In all that was looked at: what a line through the figures has risen by from its first to its last."""
+    seen = {name: points(samples, name) for name in MEASURED}
+    return {name: round(slope(of) * (of[-1][0] - of[0][0]), 3) for name, of in seen.items()}
+
+
+def points(samples: Sequence[Sample], name: str) -> list[tuple[float, float]]:
+    """A figure by the steps done so far, after the warm-up.
 
     What begins anew with each agent is compared within the last life. What is tidied up when an agent starts
     is compared from life to life, each at its beginning.
     """
     last = [one for one in samples if one.lives == samples[-1].lives]
     firsts = list({one.lives: one for one in reversed(samples)}.values())[::-1]
-    grown: dict[str, float] = {}
-    for name in MEASURED:
-        kept = last if name.startswith("daemon") else firsts
-        kept = kept[int(len(kept) * WARM_UP) :]
-        grown[name] = round(1000 * slope([(one.steps, getattr(one, name)) for one in kept]), 3)
-    return grown
+    kept = last if name.startswith("daemon") else firsts
+    return [(one.steps, getattr(one, name)) for one in kept[int(len(kept) * WARM_UP) :]]
 
 
 class Soak:
@@ -169,9 +176,17 @@ def _descriptors(pid: int) -> int:
 
 
 def soak(
-    seconds: float, seed: int, *, kill_every: float, tell: Callable[[Sample], None] = lambda _: None
+    seconds: float,
+    seed: int,
+    *,
+    kill_every: float,
+    least: int = 0,
+    tell: Callable[[Sample], None] = lambda _: None,
 ) -> list[Sample]:
-    """Work for so long; the samples, taken while no execution is under way. The last half is one life's."""
+    """Work for so long, and until `least` steps are done; the samples, taken while no execution is under way.
+
+    The last half is one life's.
+    """
     samples: list[Sample] = []
     with staged(RUNNER_AGENT_EXECUTIONS_KEPT=KEPT) as stage:
         stage.write_file(FILE)
@@ -179,7 +194,7 @@ def soak(
         stage.daemon.wait_ready(PATIENCE)
         it, began = Soak(stage, seed), time.monotonic()
         next_kill, next_sample = began + kill_every, began
-        while (now := time.monotonic()) < began + seconds:
+        while (now := time.monotonic()) < began + seconds or it.steps < least:
             it.work()
             if now >= next_kill and now < began + seconds / 2:
                 it.kill()

@@ -28,7 +28,7 @@ class Kept(http.client.HTTPConnection):
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=20)
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
+        self.sock.settimeout(60)
         self.sock.connect(str(path))
 
     def ask(self, method: str, id_: str) -> tuple[int, str]:
@@ -98,7 +98,7 @@ def test_what_needs_a_descriptor_fails_clearly_and_works_once_there_are_some(sta
                     stranger.recv(1)
                 assert kept.status(id_)["phase"] == "SERVICE_PHASE_FAILED", "others are served"
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
-                stranger.settimeout(20)
+                stranger.settimeout(60)
                 assert b"200" in stranger.recv(4096), "it is accepted once there is a descriptor"
         assert kept.ask("StartService", id_)[0] == 200
         wait_until(lambda: kept.status(id_)["phase"] == "SERVICE_PHASE_RUNNING", 20)

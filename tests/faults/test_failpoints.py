@@ -30,7 +30,7 @@ MEETING = (
     Case("service", "start.after=die@2,launcher.greeted.before=die@2"),
     # The holder dies with its end on record, nobody being there to see it.
     Case("log cap", "holder.ended.after=die@1"),
-    Case("log cap", "holder.rename.after=delay:0.2@1,note.after=die@3"),
+    Case("log cap", "holder.ended.before=delay:0.2@1,note.after=die@3"),
     # Holder and launcher at once: who is left over is found by the daemon.
     Case("deaf", "holder.terminate.before=die@1,launcher.bury.before=die@1"),
 )

@@ -1,32 +1,34 @@
-"""A minute's soak: nothing grows with the work done, but by what the bounds say."""
+"""Five minutes' soak: nothing grows with the work done, but by what the bounds say."""
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from tests.faults.soak import Sample, growth, slope, soak
+from tests.faults.soak import Sample, grown, growth, slope, soak
 
 BOUNDS = {
     "daemon_rss": 6000,
     "launcher_rss": 1000,
-    "daemon_fds": 8,
-    "launcher_fds": 12,
-    "files": 60,
+    "daemon_fds": 20,
+    "launcher_fds": 20,
+    "files": 120,
     "database": 8000,
 }
-"""In all, kilobytes where nothing is said. Up to four services more may be up at the end than at first, and
-the timeline fills the database until it is as long as it may be.
+"""In all, kilobytes where nothing is said. Up to four services more may be up at the end than at first, some
+executions are kept, and the timeline fills the database until it is as long as it may be. What grew with each
+step would be hundreds even on the slowest machine.
 """
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 def test_nothing_grows() -> None:
-    samples = soak(60, 1, kill_every=4)
-    grown = {name: by * samples[-1].steps / 1000 for name, by in growth(samples).items()}
-    print(samples[-1], grown)
-    assert samples[-1].steps > 40, samples[-1]
-    assert {name: by for name, by in grown.items() if by > BOUNDS[name]} == {}, samples
+    """On however slow a machine: what is bounded is growth, by the work that was done."""
+    samples = soak(300, random.randrange(1 << 30), kill_every=10, least=400)
+    print(samples[-1], growth(samples), grown(samples))
+    assert {name: by for name, by in grown(samples).items() if by > BOUNDS[name]} == {}, samples
 
 
 def test_a_slope_is_that_of_the_line() -> None:
@@ -37,5 +39,6 @@ def test_a_slope_is_that_of_the_line() -> None:
 
 def test_growth_is_told_where_it_is() -> None:
     samples = [Sample(at, at * 100, 1 + at // 5, 100 + at, 100, 9, 9, 10 + at, 50, 0) for at in range(20)]
-    grown = growth(samples)
-    assert (grown["daemon_rss"], grown["files"], grown["launcher_rss"]) == (10, 10, 0)
+    by = growth(samples)
+    assert (by["daemon_rss"], by["files"], by["launcher_rss"]) == (10, 10, 0)
+    assert grown(samples)["daemon_rss"] == 2, "the last life's last three samples"

@@ -16,7 +16,7 @@ import pytest
 from runner_agent.executors.machine import MachineExecutor, MachineSettings
 from runner_agent.kit.clock import SystemClock
 from runner_agent.model.ids import BootMark, RunId
-from runner_agent.model.runs import Ended, Handle, Live, Proc
+from runner_agent.model.runs import Ended, Handle, Live, Lost, Proc
 from runner_agent.reconcile.reboot import LAST_BOOT
 from runner_agent.store.base import Transaction
 from runner_agent.store.sqlite import SqliteStore
@@ -103,7 +103,8 @@ def forge_records(stage: Stage, forge: Forge, boot: BootMark | None) -> None:
 
 
 def up(stage: Stage) -> str:
-    """Both run; the id of the execution."""
+    """Both run; the id of the execution. Neither obeys SIGTERM."""
+    stage.daemon.environment["RUNNER_AGENT_SERVICE_STOP_GRACE"] = "2"
     stage.start(file=FILE)
     execution = stage.agent.start_task(stage.id_of("after"))["id"]
     stage.await_phase("served", "RUNNING")
@@ -188,6 +189,11 @@ def test_a_thousand_fabricated_handles_signal_nobody(scratch: Path) -> None:
                 await executor.kill(handle)
                 await executor.linger(handle, on=True)
                 await executor.linger(handle, on=False)
+                told = await executor.wait_ended(handle)
+                assert isinstance(told, Lost), (handle, told)
+                assert "supervisor lost" in told.reason
+                await executor.wait_empty(handle)
+                assert await executor.survivors(handle) == ()
         await executor.aclose()
 
     noted = scratch / "noted"
@@ -230,7 +236,7 @@ def test_processes_of_another_boot_are_not_touched(stage: Stage) -> None:
     assert phase_of(stage.await_execution(execution)) == "FAILED"
     assert all(one.alive for one in before)
     stage.daemon.process.send_signal(signal.SIGTERM)
-    assert stage.daemon.process.wait(20) == 0
+    assert stage.daemon.process.wait(60) == 0
     assert all(one.alive for one in before), "not signalled by the stop either"
     end(tied_to(stage.daemon.base))
     wait_until(lambda: not tied_to(stage.daemon.base), 5)

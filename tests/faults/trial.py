@@ -329,9 +329,9 @@ def make_trial(seed: int, kills: int, keep: Callable[[Stage], None] | None = Non
             report.wrong.append("the stop did not end with 0")
         report.wrong += [f"leaked: {one}" for one in stage.daemon.survivors()]
         report.wrong += [
-            f"left in {folder}: {path.name}"
+            f"left in {path.parent.name}: {path.name}"
             for folder in ("runs", "outputs")
-            for path in (stage.state / folder).iterdir()
+            for path in stage.state.glob(f"{folder}/*")
         ]
         if report.wrong and keep is not None:
             keep(stage)

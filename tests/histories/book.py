@@ -76,7 +76,10 @@ class Book:
         service, session = self._of(request)
         if service is None or session is None:
             self.wrong.append(f"{request.note} begins for no session that was asked for")
-        elif reason := service.may_begin(request.role, session, self._now(), self._lag()):
+            return
+        if self.down and request.role is RunRole.STOP and session.released is None:
+            session.released = self._now()  # rule 7.1, for what began in that very moment too
+        if reason := service.may_begin(request.role, session, self._now(), self._lag()):
             self.wrong.append(f"{request.note} begins {reason}")
 
     def _of(self, request: RunRequest) -> tuple[ServiceModel | None, Session | None]:

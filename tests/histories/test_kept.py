@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import pytest
+
 from runner_agent.model.phases import ServicePhase
 from runner_agent.model.records import Service
 from tests.histories.hands import Hands
@@ -45,4 +47,43 @@ def test_an_agent_goes_down_after_its_disk_was_full() -> None:
         it.loses_holder(0)
         it.passes(0.5)
         it.goes_down(now=True)
+        it.comes_to_rest()
+
+
+@pytest.mark.parametrize("point", range(4, 10))
+def test_a_start_that_another_agent_finds_keeps_its_deadline(point: int) -> None:
+    """The agent died before it wrote that `start` runs: the timeout began anew with the next one."""
+    with closing(Hands()) as it:
+        it.service("a", "sleep infinity", "false", timeout=3.0)
+        it.dies(point)
+        it.start("a")
+        it.passes(2)
+        it.returns()
+        it.passes(0.5)
+        it.passes(3)
+        it.comes_to_rest()
+
+
+def test_what_begins_while_the_agent_goes_down_is_stopped_by_its_stop_command() -> None:
+    """The model knew of SIGTERM only."""
+    with closing(Hands()) as it:
+        it.service("a", "sleep infinity", stop="sleep 2")
+        it.late(0.02)
+        it.start("a")
+        it.goes_down()
+        it.comes_to_rest()
+
+
+@pytest.mark.parametrize("point", range(1, 8))
+def test_what_could_not_be_cleared_for_want_of_a_launcher_is_cleared_later(point: int) -> None:
+    """The agent died when a run had ended, and the next one could reach no launcher: the folder stayed."""
+    with closing(Hands()) as it:
+        it.service("a", "sleep 2")
+        it.start("a")
+        it.passes(1)
+        it.dies(point)
+        it.passes(2)
+        it.launcher(reachable=False)
+        it.returns()
+        it.passes(5)
         it.comes_to_rest()
