@@ -1,5 +1,7 @@
 # make run    the demo: the agent in the foreground with examples/ applied; Ctrl-C brings it down in order
 # make test   what must hold before a commit: checks, every fast floor, end to end
+# make test-docker   the same for Docker, on an Engine of its own
+# make wheel, deb, image   what is installed elsewhere: dist/*.whl, dist/*.deb, and a Docker image (BASE=, TAG=)
 # The virtual environment makes itself, and again when pyproject.toml changes.
 
 PYTHON ?= python3
@@ -8,7 +10,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 # A unix socket's path holds at most 107 bytes, so a deep checkout keeps its demo state elsewhere.
 STATE ?= $(shell d='$(CURDIR)/.state'; [ $${#d} -le 64 ] || d="$${XDG_RUNTIME_DIR:-/tmp}/runner-agent-demo-$$(id -u)"; echo "$$d")
 
-.PHONY: run test check heavy bench clean
+.PHONY: run test test-docker check heavy bench wheel wheels deb image clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/ready-to-run
@@ -16,6 +18,11 @@ run: $(VENV)/ready-to-run
 
 test: check
 	scripts/test
+
+# A Docker Engine is installed where that is possible, and started under a private folder, never the machine's.
+test-docker: $(VENV)/ready-to-test
+	tests/support/install-engine
+	scripts/test -m docker
 
 check: $(VENV)/ready-to-test
 	scripts/check
@@ -25,6 +32,19 @@ heavy: $(VENV)/ready-to-test
 
 bench: $(VENV)/ready-to-test
 	$(VENV)/bin/python -m bench
+
+wheel: $(VENV)/bin/python
+	PYTHON=$(VENV)/bin/python scripts/build-wheels --own dist
+
+wheels: $(VENV)/bin/python
+	PYTHON=$(VENV)/bin/python scripts/build-wheels
+
+deb: wheels
+	scripts/build-deb
+
+TAG ?= runner-agent
+image: wheels
+	docker build $(if $(BASE),--build-arg BASE='$(BASE)') --tag $(TAG) .
 
 clean:
 	rm -rf $(VENV) .venv-sdk .state .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
