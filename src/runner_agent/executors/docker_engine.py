@@ -72,8 +72,8 @@ class DockerEngine:
         from aiodocker import DockerError
 
         async with self._asked(image) as docker:
-            usual = str((await docker.system.info()).get("IndexServerAddress", ""))
-            auth = await login(image, self._choice.folder(), usual)
+            info = cast("Mapping[str, object]", await docker._query_json("info"))  # noqa: SLF001  typed
+            auth = await login(image, self._choice.folder(), str(info.get("IndexServerAddress", "")))
             name = with_registry(image) if auth else image
             try:
                 async for step in docker.images.pull(name, auth=auth, stream=True):
