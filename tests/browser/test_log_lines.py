@@ -12,6 +12,7 @@ from tests.browser.conftest import TCP
 from tests.browser.visit import Visit
 from tests.e2e.conftest import staged
 from tests.e2e.stage import automations, service_yaml
+from tests.support.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,18 +160,21 @@ def test_what_is_held_has_bounds(window: Visit) -> None:
     assert found["held"] + found["gone"] == found["most"] * 6 // 4
 
 
+def first_kept(stage: Stage, reference: str) -> int:
+    """The offset at which a service's log begins."""
+    path = f"/logs/services/{stage.id_of(reference)}?follow=false&offset=0"
+    with stage.connection() as connection:
+        connection.request("GET", path)
+        return int(connection.getresponse().headers["x-log-start"])
+
+
 def test_where_old_bytes_are_gone_it_says_so(window: Visit, stage: Stage) -> None:
     start = "seq -f 'row %g of many' 1 300000; echo written; sleep 600"
     stage.apply(automations(services=(service_yaml("capped", start),)))
     window.go("#/service/capped/logs")
     window.button("Start").click()
     window.logged("written")
-    path = f"/logs/services/{stage.id_of('capped')}"
-    window.page.wait_for_function(
-        "async (path) => Number((await fetch(`${path}?follow=false&offset=0`,"
-        " {headers: {'x-runner-agent': 'test', range: 'bytes=0-'}})).headers.get('x-log-start')) > 0",
-        arg=path,
-    )
+    wait_until(lambda: first_kept(stage, "capped") > 0)
     window.page.reload()
     window.connected()
     window.logged("written")
