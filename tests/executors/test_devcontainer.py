@@ -56,7 +56,7 @@ async def test_a_kill_leaves_nothing(escape: Escape, scratch: Path, engine: Engi
 
 def noted(engine: Engine, name: str) -> list[str]:
     """Pids that the script's processes have noted, as the container has them."""
-    path = Path(f"/proc/{engine.pid(name)}/root/tmp/pids")
+    path = Path(f"/proc/{engine.pid(name)}/root") / "tmp/pids"
     return path.read_text().split() if path.exists() else []
 
 

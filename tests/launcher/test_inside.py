@@ -26,7 +26,7 @@ def test_no_link_leads_out(scratch: Path) -> None:
     (root / "etc/passwd").write_text("inside")
     (root / "absolute").symlink_to("/etc/passwd")
     (root / "climbing").symlink_to("../../../../etc/passwd")
-    (root / "process").symlink_to("/proc/self/root/etc/passwd")
+    (root / "process").symlink_to(Path("/proc/self/root") / "etc/passwd")
     program = "import os, sys; os.chroot(sys.argv[1]); print(flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", program, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
