@@ -156,13 +156,11 @@ class Stage:
 
     def await_phase(self, reference: str, *phases: str, timeout: float = 45.0) -> Service:
         """The service once it is in one of the phases."""
-        seen = ["?"]
-
-        def there() -> bool:
-            seen.append(self.phase(reference))
-            return seen[-1] in phases
-
-        wait_until(there, timeout, f"service {reference} {phases}; seen {seen[-1]}\n{self.daemon.stderr}")
+        try:
+            wait_until(lambda: self.phase(reference) in phases, timeout)
+        except AssertionError as error:
+            error.add_note(f"{reference} is {self.phase(reference)}, not {phases}\n{self.daemon.stderr}")
+            raise
         return self.service(reference)
 
     def await_execution(self, execution_id: str, timeout: float = 45.0) -> Execution:

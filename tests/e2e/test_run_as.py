@@ -56,7 +56,9 @@ class Town:
     python: str
 
     def told(self, reference: str) -> Any:
-        """What the probe found, run as a task."""
+        """What the probe found, run as a task beside a service: an earlier test may have killed that one."""
+        self.stage.ok("service", "start", "neighbour", "--wait=60")
+        (self.stage.workspace / "facts.json").write_text(json.dumps(facts(self.stage, self.private)))
         command = f"{self.python} run_as_probe.py facts.json"
         self.stage.apply(automations(tasks=(task_yaml(reference, command),)))
         execution = self.stage.run(reference, 120)
@@ -107,8 +109,6 @@ def town(user: pwd.struct_passwd, python: str, tmp_path_factory: pytest.TempPath
         # An agent that was given more than root's own: nothing of it is for commands.
         stage.daemon.program = ("setpriv", "--inh-caps=+chown,+kill", "--ambient-caps=+chown,+kill", *PROGRAM)
         stage.start(file=automations(services=(service_yaml("neighbour", HOLDS),)))
-        stage.ok("service", "start", "neighbour", "--wait=60")
-        (stage.workspace / "facts.json").write_text(json.dumps(facts(stage, private)))
         yield Town(stage, user, private, python)
 
 

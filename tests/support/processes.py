@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +26,16 @@ else to do is no defect, and only a failure waits so long.
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One incarnation of a pid: `started` is field 22 of /proc/PID/stat, in clock ticks since boot."""
+    """One incarnation of a pid: `started` is field 22 of /proc/PID/stat, in clock ticks since boot.
+
+    Two looks at one incarnation are equal, whatever it did in between.
+    """
 
     pid: int
     started: int
-    parent: int
-    state: str
-    name: str
+    parent: int = field(compare=False)
+    state: str = field(compare=False)
+    name: str = field(compare=False)
 
     @property
     def alive(self) -> bool:
