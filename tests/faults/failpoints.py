@@ -52,6 +52,7 @@ DAEMON: dict[str, tuple[str, tuple[str, ...]]] = {
     "start": ("runner_agent.executors.machine:MachineExecutor.start", ()),
     "find": ("runner_agent.executors.machine:MachineExecutor.find", ()),
     "clean": ("runner_agent.executors.machine:MachineExecutor.clean", ()),
+    "clean.folders": ("runner_agent.executors.sweeper:_clear", ()),
     "signal": ("runner_agent.executors.holders:Holder.signal", ("EPERM",)),
     "launcher.hello": ("runner_agent.executors.launcher_link:LauncherLink._hello", ()),
     "launcher.spawn": ("runner_agent.executors.launcher_link:LauncherLink._start_launcher", ()),

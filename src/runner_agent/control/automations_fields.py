@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from collections.abc import Mapping as MapOf
-from dataclasses import dataclass
 
 from runner_agent.control.automations_keys import Form, near_miss, squeeze
 from runner_agent.control.checks import unusable
@@ -18,6 +17,7 @@ from runner_agent.control.documents import (
     shorten,
 )
 from runner_agent.control.file_errors import FileError
+from runner_agent.model.frozen import dataclass
 
 _FEW = 100
 Words = MapOf[str, str]

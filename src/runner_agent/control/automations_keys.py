@@ -5,13 +5,14 @@ The reader, the JSON schema and the reference in docs/ are made from this table.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 
 from runner_agent.control import automations_habits as habits
 from runner_agent.control.documents import shorten
+from runner_agent.model.frozen import dataclass
 
 
 class Takes(Enum):

@@ -1,12 +1,12 @@
 """What every command has in hand: the store, a clock, a source of ids, and who is asking."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from uuid import UUID, uuid5
 
 from runner_agent.kit.clock import Clock
 from runner_agent.model.errors import FailedPrecondition, NotFound
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.records import Execution, Service, Task
 from runner_agent.model.specs import Cause, Subject
 from runner_agent.store.base import Reader, Store

@@ -1,10 +1,11 @@
 """What a caller sends: drafts of what is to be, and patches that may leave fields be (rules 1.6, 3.11)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Final, Literal, TypeVar
 
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import DefinitionId, Reference
 from runner_agent.model.phases import ServiceRole, Trigger
 from runner_agent.model.specs import EnvVar, RunsOn, TaskSpec

@@ -1,7 +1,6 @@
 """Executions: beginning them with frozen plans, alone or sharing their steps, and asking them to stop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from runner_agent.control.base import (
     Caller,
@@ -15,6 +14,7 @@ from runner_agent.control.base import (
 from runner_agent.core import wishes
 from runner_agent.core.plan import Definitions, make_plan
 from runner_agent.model.errors import FailedPrecondition
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, ExecutionId, FiringId, StepId, TaskId
 from runner_agent.model.phases import Trigger
 from runner_agent.model.plans import PlanStep, TaskWork

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from runner_agent.control.lint_shell import Statement, statements
+from runner_agent.model.frozen import dataclass
 
 _STAYS = "the service is STOPPED as soon as start has ended"
 _WHY = f"{_STAYS}, and what it left behind is ended"

@@ -1,7 +1,8 @@
 """A shell script as the statements it runs, one after the other: enough of the grammar to judge by."""
 
 import re
-from dataclasses import dataclass
+
+from runner_agent.model.frozen import dataclass
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _LEADING = frozenset(

@@ -1,9 +1,9 @@
 """Which tools a script prepares for, and which it needs prepared: `npm ci` and `npm run dev`."""
 
 import re
-from dataclasses import dataclass
 
 from runner_agent.control.lint_shell import statements
+from runner_agent.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ rule off there.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from runner_agent.control.automations_fields import Field
 from runner_agent.control.documents import Scalar
@@ -14,6 +13,7 @@ from runner_agent.control.file_errors import FileWarning
 from runner_agent.control.lint_scripts import Finding, detaches, loops, never_ends
 from runner_agent.control.lint_secrets import secrets_in
 from runner_agent.control.lint_tools import prepares
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.phases import Trigger
 from runner_agent.model.specs import AutomationsFile, InDocker, ServiceEntry, TaskEntry
 

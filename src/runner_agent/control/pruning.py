@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import ExecutionId, StepId
 from runner_agent.model.plans import TaskWork
 from runner_agent.model.records import Execution, Key, Kind, Step

@@ -1,13 +1,14 @@
 """Commands on services: create, update, start, stop, delete (section 3 of the semantics)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from runner_agent.control.base import Caller, Control, find_service, refuse_dying
 from runner_agent.control.checks import check_output, check_service, require
 from runner_agent.control.drafts import ServicePatch, StatusPatch, chosen
 from runner_agent.core import view, wishes
 from runner_agent.model.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Violation
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import Reference, ServiceId, SessionId
 from runner_agent.model.phases import ServicePhase
 from runner_agent.model.records import Deletion, Service

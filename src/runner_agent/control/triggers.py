@@ -1,13 +1,14 @@
 """Firing an event: services first, then tasks, and the firing itself, in one transaction (rules 6.1, 6.2)."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from runner_agent.control.base import Caller, Control, NewId, derived_ids
 from runner_agent.control.executions import Begun, Circumstances, begin, definitions
 from runner_agent.control.prebuild_record import refuse_during_prebuild
 from runner_agent.core import wishes
 from runner_agent.model.errors import InvalidArgument, Violation
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, ExecutionId, FiringId, Reference, SessionId
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Service

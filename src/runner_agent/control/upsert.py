@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runner_agent.control.base import Caller, Control, NewId, derived_ids
 from runner_agent.control.checks import check_service, check_task, require
 from runner_agent.control.dependencies import cycles, name_cycle
 from runner_agent.model.errors import FailedPrecondition, Violation
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import DefinitionId, Reference, ServiceId, TaskId
 from runner_agent.model.records import Service, Task
 from runner_agent.model.specs import (

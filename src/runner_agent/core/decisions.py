@@ -1,8 +1,9 @@
 """Decisions: what is to be done about a record, as data, and when to look at it again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from runner_agent.core.facts import NotReadyInTime, StopAsked, StopOverran
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import Instant
 from runner_agent.model.phases import RunRole
 

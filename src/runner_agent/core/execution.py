@@ -5,7 +5,7 @@ step over the whole, asked again whenever anything it hangs on has changed, and 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, TypeVar, assert_never
 
@@ -15,6 +15,7 @@ from runner_agent.core.endings import MACHINE_RESTARTED
 from runner_agent.core.plan import aggregate, runnable
 from runner_agent.core.session import over
 from runner_agent.core.wishes import pending, standing, start_service
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import ExecutionId, PlanStepId, ServiceId, SessionId, StepId
 from runner_agent.model.phases import ExecutionPhase, ServicePhase
 from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork

@@ -1,10 +1,10 @@
 """What an explanation is made of, and how its sentences speak of endings, runs and time."""
 
-from dataclasses import dataclass
 from enum import Enum
 
 from runner_agent.core.endings import blame, seconds
 from runner_agent.core.timing import Timing
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, ExecutionId, Instant, PlanStepId, Reference, RunId
 from runner_agent.model.phases import ExecutionPhase, RunRole
 from runner_agent.model.runs import Ended, Ending, Gone, Handle, Idle, Live, Proc, Starting

@@ -1,7 +1,6 @@
 """Facts: what has happened, as data. Only these change the run half of a record."""
 
-from dataclasses import dataclass
-
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, Instant, RunId, SessionId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Ending, Handle, OutputMark, Outputs, Survivor

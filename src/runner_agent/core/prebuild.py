@@ -3,11 +3,11 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from runner_agent.core.wishes import pending
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, Instant
 from runner_agent.model.phases import ExecutionPhase, ServicePhase, Trigger
 from runner_agent.model.records import Execution, Service

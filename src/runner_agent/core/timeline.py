@@ -1,8 +1,8 @@
 """What happened between two versions of one record, in words: each move of its public view, and each wish."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import PlanStepId, Reference
 from runner_agent.model.phases import ExecutionPhase, ServicePhase
 from runner_agent.model.records import Execution, Firing, Key, Record, Service, StepProgress, Task

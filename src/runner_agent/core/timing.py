@@ -1,6 +1,6 @@
 """How long things may take: every duration of the rules, in seconds, handed in since some are settings."""
 
-from dataclasses import dataclass
+from runner_agent.model.frozen import dataclass
 
 NANOSECONDS = 1_000_000_000
 

@@ -4,7 +4,6 @@ Which: the one that settings name, else the one a user has made the default, els
 places.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from runner_agent.control.commands import Commands
 from runner_agent.daemon.reader import Reader
 from runner_agent.kit.clock import Clock
 from runner_agent.model.errors import FailedPrecondition, InvalidArgument, RunnerError, Violation
+from runner_agent.model.frozen import dataclass
 from runner_agent.store.base import Store
 
 _META = "automations_file"

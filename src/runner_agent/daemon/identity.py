@@ -6,12 +6,12 @@ import json
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from runner_agent.daemon.files import write_atomically
 from runner_agent.model.errors import InvalidArgument, StoreUnusable, Violation
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import EnvironmentId
 from runner_agent.store.base import Store
 

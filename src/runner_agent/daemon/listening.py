@@ -7,7 +7,6 @@ import socket
 import stat
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from runner_agent.api.listeners import CannotListen, bind_tcp, bind_unix
@@ -15,6 +14,7 @@ from runner_agent.client.addresses import TcpAddress, UnixAddress
 from runner_agent.daemon.inherited import Inherited
 from runner_agent.daemon.settings import parse_listen
 from runner_agent.daemon.user import User
+from runner_agent.model.frozen import dataclass
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # listens nowhere, only names it
 

@@ -1,7 +1,5 @@
 """What an agent is made of below its front door, built once by `wiring` and handed round as one."""
 
-from dataclasses import dataclass
-
 from runner_agent.control.base import NewId
 from runner_agent.control.commands import Commands
 from runner_agent.control.prebuild import PrebuildControl
@@ -15,6 +13,7 @@ from runner_agent.daemon.user import User
 from runner_agent.kit.clock import Clock
 from runner_agent.logs.files import LogFiles
 from runner_agent.logs.logbook import Logbook
+from runner_agent.model.frozen import dataclass
 from runner_agent.store.base import Store
 
 

@@ -5,10 +5,10 @@ Else a link in his workspace would have it read /etc/shadow, and quote it in wha
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from runner_agent.daemon.user import User
+from runner_agent.model.frozen import dataclass
 
 _READ, _WRITE, _PASS = 4, 2, 1
 

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 
 import structlog
 
@@ -25,6 +24,7 @@ from runner_agent.daemon.notify import Notifier
 from runner_agent.daemon.settings import ServeOptions, Settings, load
 from runner_agent.daemon.wiring import open_agent
 from runner_agent.model.errors import RunnerError
+from runner_agent.model.frozen import dataclass
 
 LEAVE_WITHIN = 60.0
 """Seconds for what is left to do after the last run has gone."""

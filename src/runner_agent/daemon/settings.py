@@ -5,7 +5,7 @@ Precedence: flag, environment (RUNNER_AGENT_ and the name in capitals), configur
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from runner_agent.daemon.settings_secrets import credentials_directory
 from runner_agent.daemon.settings_values import PATHS, parsed, trigger
 from runner_agent.executors.delegated import AUTO, NO_LIMITS, RunLimits
 from runner_agent.model.errors import InvalidArgument, Violation
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.phases import Trigger
 
 PREFIX = "RUNNER_AGENT_"

@@ -2,9 +2,9 @@
 
 import os
 import pwd
-from dataclasses import dataclass
 
 from runner_agent.model.errors import InvalidArgument, Violation
+from runner_agent.model.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ twice.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import Reference, RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Ending, Handle, Survivor

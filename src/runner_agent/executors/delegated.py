@@ -6,8 +6,9 @@ systemd gives it (Delegate=yes on a scope that nothing else is in), or somebody 
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from runner_agent.model.frozen import dataclass
 
 SCOPE = "runner-agent-runs.scope"
 """What `auto` looks for: beside the agent's own cgroup, beside one above it, then where our units make it."""

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, cast
 from weakref import WeakValueDictionary
@@ -33,6 +32,7 @@ from runner_agent.launcher.gate import PREFIX, TASK
 from runner_agent.launcher.inside import Inside
 from runner_agent.launcher.watched import Watched
 from runner_agent.model.errors import CannotStart
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
 from runner_agent.model.runs import Ending, Handle, Lost, NotStarted
 

@@ -7,9 +7,11 @@ merges them: of `remoteUser` and `workspaceFolder` the last wins, of `remoteEnv`
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import cast
+
+from runner_agent.model.frozen import dataclass
 
 METADATA = "devcontainer.metadata"
 LOCAL_FOLDER = "devcontainer.local_folder"

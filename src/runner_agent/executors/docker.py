@@ -11,7 +11,6 @@ import stat
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
@@ -31,6 +30,7 @@ from runner_agent.launcher import attend, box, inmate, procs, records
 from runner_agent.launcher.attend_container import BEGUN, PLAN, WORD
 from runner_agent.launcher.engine import Away, Engine, Refusal
 from runner_agent.model.errors import CannotStart, Unavailable
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Ending, Exited, Handle, Lost, NotStarted, Signaled

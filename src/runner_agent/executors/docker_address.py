@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+from runner_agent.model.frozen import dataclass
 
 USUAL = "unix:///var/run/docker.sock"
 

@@ -3,7 +3,6 @@
 A run's folder is all that a later agent needs to take it up again. Nothing here is remembered.
 """
 
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import cast
@@ -23,6 +22,7 @@ from runner_agent.executors.holders import (
 )
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.executors.remains import end_remains, remains_of
+from runner_agent.executors.sweeper import Sweeper
 from runner_agent.launcher import procs, records
 from runner_agent.launcher.wire import Message, Refused
 from runner_agent.model.errors import CannotStart, Unavailable
@@ -45,6 +45,7 @@ class HeldRuns:
         self._name, self.link, self.runs = name, link, runs
         self.runs.mkdir(mode=0o700, exist_ok=True)
         self.boot = procs.boot_mark()
+        self._sweeper = Sweeper()
 
     @property
     def name(self) -> str:
@@ -139,11 +140,9 @@ class HeldRuns:
         return {RunId(folder.name) for folder in self.runs.iterdir() if _understood(folder)}
 
     async def clean(self, run_id: RunId) -> None:
-        folder = str(self.folder(run_id))
-        try:
-            records.clear(folder)
-        except OSError:  # more than records
-            shutil.rmtree(folder, ignore_errors=True)
+        folder = self.folder(run_id)
+        if folder.exists():
+            await self._sweeper.clear(str(folder))
 
     async def stop_launcher(self) -> None:
         """End the launcher this agent uses; what still runs goes on."""
@@ -154,7 +153,7 @@ class HeldRuns:
 
     def folder(self, run_id: RunId) -> Path:
         """Where a run's records are, if it exists."""
-        return self.runs / run_id
+        return Path(f"{self.runs}/{run_id}")
 
     def _handle(self, record: Message) -> Handle:
         data = {

@@ -5,12 +5,12 @@ signal (rule 7.3).
 import asyncio
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from runner_agent.launcher import procs, records, wire
 from runner_agent.model.errors import Unavailable
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.runs import Ending, Exited, Handle, Lost, NotStarted, Signaled
 
 TERMINATE = signal.SIGRTMIN + wire.TERMINATE

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import structlog
@@ -14,6 +14,7 @@ from runner_agent.executors.held import HeldRuns
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.executors.remains import clear_cgroup
 from runner_agent.model.errors import CannotStart
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
 from runner_agent.model.runs import Handle
 

@@ -1,11 +1,11 @@
 """Which executor runs what: the one place that maps `runsOn` to an implementation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from runner_agent.executors.base import Executor
 from runner_agent.model.errors import CannotStart
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.runs import Handle
 from runner_agent.model.specs import Anywhere, InDocker, OnMachine, RunsOn
 

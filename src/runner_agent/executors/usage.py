@@ -6,12 +6,12 @@ Where a run has a cgroup of its own the kernel has counted; elsewhere its proces
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from runner_agent.executors.holders import Holder, holder_of
 from runner_agent.executors.table import MACHINE
 from runner_agent.launcher import cgroup, procs
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
 from runner_agent.model.runs import Handle
 

@@ -29,11 +29,11 @@ class LogFiles:
 
     def service(self, service: ServiceId, role: RunRole) -> Path:
         """The log of one command of a service."""
-        return self._services / _plain(service) / f"{role.value}.log"
+        return Path(f"{self.root}/services/{_plain(service)}/{role.value}.log")
 
     def run(self, step: StepId) -> Path:
         """The log of one run of a task."""
-        return self.root / "runs" / f"{_plain(step)}.log"
+        return Path(f"{self.root}/runs/{_plain(step)}.log")
 
     def order(self, execution: ExecutionId) -> Path:
         """The index of an execution's merged text."""

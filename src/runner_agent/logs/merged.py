@@ -12,12 +12,12 @@ import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from runner_agent.kit.inotify import Inotify, Subscription
 from runner_agent.logs.order import Order, Shape
 from runner_agent.logs.reader import CHUNK, Extent, Gone, file_extent, gap_line, read_file
+from runner_agent.model.frozen import dataclass
 
 _LONGEST_ESCAPE = 256
 """Bytes; a control sequence of a terminal that is longer may be cut."""

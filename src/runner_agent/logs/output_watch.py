@@ -6,11 +6,11 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from runner_agent.kit.inotify import Inotify, Subscription
 from runner_agent.logs.outputs import Assign, BadLine, Finding, Mark, OutputParser
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import Reference
 from runner_agent.model.phases import RunRole
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from runner_agent.kit.bell import Bell
 from runner_agent.kit.inotify import Inotify, Subscription
 from runner_agent.logs.files import MARK
 from runner_agent.logs.holes import first_kept
+from runner_agent.model.frozen import dataclass
 
 CHUNK = 65536
 """Bytes read in one go: small enough that a hundred readers in turn do not hold up the event loop."""

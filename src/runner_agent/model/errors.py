@@ -2,7 +2,7 @@
 it.
 """
 
-from dataclasses import dataclass
+from runner_agent.model.frozen import dataclass
 
 
 class RunnerError(Exception):

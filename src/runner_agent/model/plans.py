@@ -1,7 +1,6 @@
 """A plan: what one execution will run, in groups, frozen when it was created (rules 4.1, 4.2)."""
 
-from dataclasses import dataclass
-
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import PlanStepId, Reference, ServiceId, SessionId, StepId, TaskId
 from runner_agent.model.specs import TaskSpec
 

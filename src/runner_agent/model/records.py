@@ -1,10 +1,11 @@
 """What the store keeps: an object's wish, its run and its public status in one record, under one key."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import Enum
 
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import (
     BootMark,
     DefinitionId,

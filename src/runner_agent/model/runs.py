@@ -3,8 +3,9 @@ is one thing at a time.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, Instant, RunId, SessionId
 from runner_agent.model.specs import Launch
 

@@ -2,10 +2,10 @@
 them.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import Reference, SessionId
 from runner_agent.model.phases import ServicePhase, ServiceRole, Trigger
 

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from runner_agent.logs.last import last_line, last_lines
 from runner_agent.logs.output_watch import OutputNews, OutputWatch, output_name
 from runner_agent.logs.outputs import Mark
 from runner_agent.model.errors import RunnerError
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import ExecutionId, Reference, RunId, ServiceId, StepId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.records import Key, Kind
@@ -63,7 +63,7 @@ class Evidence:
         """The log and the output file of a run that is about to start; both exist. Raises OSError."""
         log = self.log(key, role)
         self._logs.prepare(log)
-        folder = self._outputs / run_id
+        folder = Path(f"{self._outputs}/{run_id}")
         output = folder / output_name(role, reference)
         folder.mkdir(mode=0o700)
         file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -97,7 +97,8 @@ class Evidence:
         self, key: Key, role: RunRole, run_id: RunId, reference: Reference, publish: Publish, read: OutputMark
     ) -> AsyncGenerator["Reading", None]:
         """Publish what a run writes to its output file, and keep its log below the cap, until it is over."""
-        path, log = self._outputs / run_id / output_name(role, reference), self.log(key, role)
+        path = Path(f"{self._outputs}/{run_id}/{output_name(role, reference)}")
+        log = self.log(key, role)
         after = 0.0 if role is RunRole.START else UNWATCHED
         watch = partial(OutputWatch, path, self._inotify, after=after)
         reading = Reading(watch, publish, lambda text: self.note(key, role, text), read)

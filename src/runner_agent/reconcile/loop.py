@@ -8,7 +8,6 @@ run) it takes up.
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import count
 
 import structlog
@@ -19,6 +18,7 @@ from runner_agent.core.wishes import stop_execution
 from runner_agent.kit.alarms import Alarms
 from runner_agent.kit.workqueue import Backoff, WorkQueue
 from runner_agent.model.errors import RunnerError
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, Instant, RunId
 from runner_agent.model.records import Execution, Key, Kind, Record, Step, Task
 from runner_agent.model.runs import Ended, Live, Starting

@@ -1,9 +1,8 @@
 """What reconciling is done with, below its loop."""
 
-from dataclasses import dataclass
-
 from runner_agent.executors.table import Executors
 from runner_agent.kit.clock import Clock
+from runner_agent.model.frozen import dataclass
 from runner_agent.reconcile.evidence import Evidence
 from runner_agent.reconcile.notes import Notes
 from runner_agent.reconcile.requests import Requests

@@ -3,11 +3,12 @@
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import assert_never
 
 from runner_agent.executors.base import RunRequest
 from runner_agent.model.errors import CannotStart, RunnerError
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import EnvironmentId, RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Survivor

@@ -6,9 +6,11 @@ All of it blocks: a folder may be a network's. No message holds a byte of what w
 import os
 import re
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from pathlib import Path
+
+from runner_agent.model.frozen import dataclass
 
 MOST = 64 << 10
 """Bytes of one value. The kernel takes no variable of more than 128 KiB."""

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import structlog
 
 from runner_agent.model.errors import CannotStart
+from runner_agent.model.frozen import dataclass
 from runner_agent.secrets.folders import Found
 from runner_agent.secrets.known import KnownSecrets, Redaction
 from runner_agent.secrets.stores import Missing, SecretStores

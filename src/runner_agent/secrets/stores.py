@@ -1,10 +1,10 @@
 """The secret stores: folders asked in the order of their scopes, closed ones passed over (rules 5.6, 6.5)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import structlog
 
+from runner_agent.model.frozen import dataclass
 from runner_agent.secrets.folders import Folder, Found, Scope, Unusable, is_secret_id
 from runner_agent.secrets.patience import LIMIT, Patience, Reading, TookTooLong
 

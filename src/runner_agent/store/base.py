@@ -1,11 +1,11 @@
 """The store protocol: one writer lane, one revision counter, watches of the latest state."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
 from runner_agent.core.timeline import Entry
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, ExecutionId, Reference, TaskId, Version
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Key, Record, Service, Step, Task

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Generic, TypeVar
 
 from runner_agent.core.halves import spec_half, status_half
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import StepId, Version
 from runner_agent.model.records import Key, Kind, Record
 from runner_agent.store.base import Change, Happening, R
