@@ -5,14 +5,13 @@ Needs root. Not among the subjects that are measured by default: `python -m benc
 """
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from bench.measure import Figure, Size, median
+from tests.support.packages import clean_root, wheels
 from tests.support.systemd import Machine, missing
-from tests.systemd.installed import AGENT, LAUNCHER, PREFIX, WORKSPACE, Installed, build_wheel, install_wheel
+from tests.systemd.installed import AGENT, LAUNCHER, PREFIX, WORKSPACE, Installed, install_wheel
 
 SERVICES = 20
 _BARE = """\
@@ -26,11 +25,10 @@ def measure(size: Size) -> Iterator[Figure]:
     """One machine, booted several times. Raises RuntimeError where none can be."""
     if lack := missing():
         raise RuntimeError(lack)
-    machine = Machine()
+    machine = Machine(clean_root())
     try:
         machine.boot()
-        with tempfile.TemporaryDirectory() as folder:
-            install_wheel(machine, build_wheel(Path(folder)))
+        install_wheel(machine, wheels())
         here = Installed(machine)
         here.write(f"{WORKSPACE}/.ona/automations.yaml", json.dumps(_automations()))
         here.install()

@@ -84,7 +84,7 @@ def test_awkward_paths_are_quoted() -> None:
     awkward = Program(('/a b/100%/run"er',), Path("/a b/py"), Path("/a b/lib"), Path("/a b/100%/share"))
     texts = dict(unit_files(awkward, PurePosixPath("u")))
     assert 'ExecStart="/a b/100%%/run\\"er" serve' in texts[f"u/{AGENT}"]
-    assert 'ExecStop=/bin/sh "/a b/100%%/share/stop"' in texts[f"u/{AGENT}"]
+    assert 'ExecStop=+/bin/sh "/a b/100%%/share/stop"' in texts[f"u/{AGENT}"]
     assert 'ExecStart="/a b/py" -I -S' in texts[f"u/{LAUNCHER}"]
 
 

@@ -1,4 +1,4 @@
-"""A booted Debian 12 with the packages at hand, and what a person would do there."""
+"""A booted Debian with the packages at hand, and what a person would do there."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE = {"services": {"web": {"name": "Web", "commands": {"start": f"echo $$ > {W
 
 
 class Debian:
-    """A booted Debian 12 with the packages at hand."""
+    """A booted Debian with the packages at hand."""
 
     def __init__(self, machine: Machine, package: Path, next_package: Path) -> None:
         self.machine = machine

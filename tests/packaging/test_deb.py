@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.packaging.conftest import ROOT, build_deb, run
+from tests.packaging.conftest import build_deb
 from tests.support.daemon import Daemon
 from tests.support.machines import lacking
+from tests.support.packages import ROOT, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

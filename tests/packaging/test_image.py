@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.packaging.conftest import ROOT
+from tests.support.packages import ROOT
 from tests.support.processes import wait_until
 
 if TYPE_CHECKING:

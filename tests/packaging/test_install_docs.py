@@ -10,8 +10,8 @@ from typing import cast
 import pytest
 import yaml
 
-from tests.packaging.conftest import ROOT
 from tests.packaging.debian import AGENT, STATE, Debian
+from tests.support.packages import ROOT
 from tests.support.systemd import SHARED
 
 pytestmark = pytest.mark.timeout(600)  # the first one makes what all need

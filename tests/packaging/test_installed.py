@@ -1,4 +1,4 @@
-"""The Debian package on a clean Debian 12, with systemd and without: installed, upgraded, removed, purged."""
+"""The Debian package on a clean Debian, with systemd and without: installed, upgraded, removed, purged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.packaging.conftest import NEXT, ROOT
+from tests.packaging.conftest import NEXT
 from tests.packaging.debian import AGENT, SECONDS, STATE, Debian
+from tests.support.packages import ROOT
 from tests.support.processes import wait_until
 from tests.support.systemd import SHARED
 
@@ -68,8 +69,10 @@ def test_without_systemd(chroot: Path, package: Path) -> None:
     assert within(chroot, "dpkg", "--verify", "runner-agent").stdout == ""
     wanted = chroot / "etc/systemd/system/multi-user.target.wants/runner-agent.service"
     assert wanted.is_symlink()
-    compiled = chroot / "opt/runner-agent/lib/any/runner_agent/cli/__pycache__/root.cpython-311.pyc"
-    assert compiled.exists()
+    asked = within(chroot, "python3", "-c", "import sys; print(sys.implementation.cache_tag)")
+    compiled = {path.stem.rpartition(".")[2] for path in (chroot / "opt/runner-agent").rglob("*.pyc")}
+    assert compiled == {asked.stdout.strip()}, "what this Python reads, and nothing for another"
+    assert any((chroot / "opt/runner-agent/lib").glob("python3.*/site-packages/*/__pycache__"))
 
     (chroot / "var/lib/runner-agent/kept").write_text("state")
     (chroot / "etc/runner-agent/config.yaml").write_text("prebuild: true\n")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.packaging.conftest import ROOT, build_wheels, run
 from tests.support.daemon import Daemon
+from tests.support.packages import ROOT, build_wheels, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""A machine with a real systemd as PID 1, in namespaces over a throw-away overlay of a root: boots in half a
-second, reboots as machines do, and nothing is left of it afterwards.
+"""A machine with a real systemd as PID 1, in namespaces over a throw-away overlay of a clean root: boots in
+half a second, reboots as machines do, and nothing is left of it afterwards.
 
     python -m tests.support.systemd     one to play with, until the end of standard input
 
@@ -21,13 +21,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from tests.support.packages import clean_root
 from tests.support.processes import PATIENCE, Process, end, look, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-PROGRAMS = ("unshare", "nsenter", "setpriv", "systemctl", "ip")
-SYSTEMD = Path("/lib/systemd/systemd")
+PROGRAMS = ("unshare", "nsenter", "setpriv", "ip", "mmdebstrap")
 SHARED = "/srv/shared"
 """Where `Machine.shared` is inside."""
 
@@ -52,13 +52,13 @@ _MASKED = (
 
 _KEEPER = r"""
 set -eu
-W=$1 ROOT=$2 CG=$3
+W=$1 ROOTS=$2 CG=$3
 mount -t tmpfs -o mode=755 tmpfs "$W/disk"; mkdir "$W/disk/up" "$W/disk/wk"
 echo $$ >"$CG/cgroup.procs"
 while :; do
     ended=0
     setpriv --pdeathsig KILL unshare --mount --propagation private --pid --uts --ipc --net --cgroup \
-        --fork --kill-child bash "$W/boot" "$W" "$ROOT" || ended=$?
+        --fork --kill-child bash "$W/boot" "$W" "$ROOTS" || ended=$?
     find "$CG" -mindepth 1 -depth -type d -exec rmdir {} + 2>/dev/null || :
     # The kernel ends a PID 1 that reboots with SIGHUP.
     [ $ended = 129 ] || rm "$W/power-fails" || exit $ended
@@ -67,8 +67,8 @@ done
 
 _BOOT = r"""
 set -eu
-W=$1 ROOT=$2
-mkdir -p "$W/fs"; mount -t overlay -o "lowerdir=$ROOT,upperdir=$W/disk/up,workdir=$W/disk/wk" overlay "$W/fs"
+W=$1 ROOTS=$2
+mkdir -p "$W/fs"; mount -t overlay -o "lowerdir=$ROOTS,upperdir=$W/disk/up,workdir=$W/disk/wk" overlay "$W/fs"
 cd "$W/fs"; mkdir -p proc sys dev run tmp srv/shared etc/systemd/system
 mount -t proc proc proc; mount --bind proc/sys proc/sys; mount -o remount,bind,ro proc/sys
 mount -t sysfs -o ro sysfs sys; mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -101,16 +101,15 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "a machine of the tests' own needs root"
     gone = [name for name in PROGRAMS if shutil.which(name) is None]
-    gone += [] if SYSTEMD.exists() else [str(SYSTEMD)]
-    return f"{', '.join(gone)} not found: apt-get install systemd util-linux iproute2" if gone else ""
+    return f"{', '.join(gone)} not found: apt-get install mmdebstrap util-linux iproute2" if gone else ""
 
 
 class Machine:
     """One, booted by `boot` and gone after `close`."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        """`root` is read, never written."""
-        self._root = root
+    def __init__(self, *roots: Path) -> None:
+        """All of them laid over each other, the first on top; they are read, never written."""
+        self._roots = ":".join(str(root) for root in roots)
         self._base = Path(tempfile.mkdtemp(prefix="machine-"))
         for name in ("disk", "fs", "shared"):
             (self._base / name).mkdir()
@@ -129,7 +128,7 @@ class Machine:
         self._cgroup.mkdir(exist_ok=True)
         keeper = ["unshare", "--mount", "--propagation", "private", "bash", str(self._base / "keeper")]
         with (self._base / "console").open("ab") as console:
-            places = (str(self._base), str(self._root), str(self._cgroup))
+            places = (str(self._base), self._roots, str(self._cgroup))
             self._keeper = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *keeper, *places],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
@@ -274,7 +273,7 @@ def main(stdin: IO[str]) -> None:
     """One to play with."""
     if lack := missing():
         sys.exit(lack)
-    machine = Machine()
+    machine = Machine(clean_root())
     try:
         machine.boot()
         first = machine.pid1()

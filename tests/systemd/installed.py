@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
-import subprocess
-import sys
-import sysconfig
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.processes import wait_until
-from tests.support.systemd import SHARED, Machine
+from tests.support.systemd import SHARED
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Generator, Mapping
+    from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+    from tests.support.systemd import Machine
+
 PREFIX = "/opt/runner-agent"
 WORKSPACE = "/workspace"
 AGENT, LAUNCHER, SCOPE = "runner-agent.service", "runner-agent-launcher.service", "runner-agent-runs.scope"
@@ -27,49 +25,14 @@ LONG = 120.0
 """Seconds for what takes one or two."""
 
 
-def build_wheel(folder: Path) -> Path:
-    """Of the tree as it is."""
-    source = folder / "source"
-    source.mkdir()
-    for name in ("src", "systemd"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    build = [] if importlib.util.find_spec("hatchling") is None else ["--no-build-isolation"]
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--disable-pip-version-check",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        *build,
-    ]
-    done = subprocess.run(
-        [*pip, "--wheel-dir", str(folder), str(source)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    shutil.rmtree(source)
-    return next(folder.glob("*.whl"))
-
-
-def install_wheel(machine: Machine, wheel: Path) -> None:
-    """Into a virtual environment of its own. What it depends on is lent by the one that runs the tests."""
-    shutil.copy(wheel, machine.shared / wheel.name)
-    # Not the tests' own interpreter but that which it was made of: an environment of an environment is none.
-    base = getattr(sys, "_base_executable", sys.executable)
-    machine.run(base, "-m", "venv", "--without-pip", PREFIX)
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", f"{PREFIX}/bin/python")
-    lent = sysconfig.get_path("purelib")
-    folder = machine.run(
-        f"{PREFIX}/bin/python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"
-    )
-    (machine.inside(folder.stdout.strip()) / "lent.pth").write_text(f"{lent}\n")
-    machine.run(
-        *pip, "install", "--quiet", "--no-deps", "--no-index", "--no-compile", f"{SHARED}/{wheel.name}"
-    )
-    machine.run(f"{PREFIX}/bin/python", "-m", "compileall", "-q", f"{folder.stdout.strip()}/runner_agent")
+def install_wheel(machine: Machine, wheels: Path) -> None:
+    """As docs/install.md says for a machine without a network."""
+    shutil.copytree(wheels, machine.shared / "wheels")
+    offline = ("--no-index", "--find-links", f"{SHARED}/wheels")
+    machine.run("python3", "-m", "venv", "--without-pip", PREFIX)
+    # Debian has venv without pip, which is one of the wheels and runs from there.
+    pip = f"{SHARED}/wheels/{next(wheels.glob('pip-*')).name}/pip"
+    machine.run(f"{PREFIX}/bin/python3", pip, "install", "--quiet", *offline, "runner-agent", timeout=300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +89,15 @@ class Installed:
     def lives(self, pid: int) -> bool:
         """Whether a process inside is there."""
         return self.machine.inside(f"/proc/{pid}").exists()
+
+    def running(self, text: str) -> set[int]:
+        """The processes inside whose name or command line holds this, as they are numbered there."""
+        found: set[int] = set()
+        for folder in self.machine.inside("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has just ended
+                told = (folder / "comm").read_text() + (folder / "cmdline").read_text()
+                found |= {int(folder.name)} if text in told else set()
+        return found
 
     def read(self, path: str) -> str:
         """A file inside, "" for none."""

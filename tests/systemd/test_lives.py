@@ -164,7 +164,7 @@ def test_the_scope_outlives_its_anchor_and_is_made_anew(shared: Installed) -> No
     group = f"/sys/fs/cgroup/system.slice/{SCOPE}"
     anchor = f"{group}/anchor/cgroup.procs"
     for _ in range(2):
-        shared.machine.run("kill", "-KILL", *shared.machine.run("cat", anchor).stdout.split())
+        shared.machine.run("sh", "-c", f"kill -KILL $(cat {anchor})")
         shared.until(lambda: shared.machine.run("cat", anchor, check=False).stdout == "", "the anchor's end")
         shared.machine.systemctl("restart", AGENT)
         assert len(shared.machine.run("cat", anchor).stdout.split()) == 1
@@ -178,8 +178,7 @@ def test_there_is_one_launcher_and_it_is_the_unit(shared: Installed) -> None:
     shared.machine.systemctl("stop", LAUNCHER)
     shared.start("asks-for-it", "exec sleep 1000")
     assert shared.machine.shows(LAUNCHER, "ActiveState") == "active"
-    inside = shared.machine.run("pgrep", "-x", "ra-launcher").stdout.split()
-    assert inside == [str(shared.main_pid(LAUNCHER))]
+    assert shared.running("ra-launcher") == {shared.main_pid(LAUNCHER)}
     within = shared.machine.run("cat", f"/sys/fs/cgroup/system.slice/{AGENT}/cgroup.procs").stdout
     assert within.split() == [str(shared.main_pid())]
     shared.cli("service", "stop", "asks-for-it", "--wait=100")

@@ -90,7 +90,7 @@ def test_the_journal_has_reference_and_run_as_fields(shared: Installed) -> None:
     run_id = str(entry["RUNNER_AGENT_RUN_ID"])
     assert shared.machine.entries(f"RUNNER_AGENT_RUN_ID={run_id}") != []
     assert "reference=told" in str(entry["MESSAGE"]), "a person reads it without asking for fields"
-    shared.machine.run("kill", "-TERM", str(shared.pid_of("told")))
+    shared.machine.run("sh", "-c", f"kill -TERM {shared.pid_of('told')}")
     shared.await_phase("told", "FAILED")
     shared.until(lambda: shared.machine.entries(*by_name, "PRIORITY=4"), "a warning that it failed")
     warning = shared.machine.entries(*by_name, "PRIORITY=4")[-1]

@@ -9,37 +9,29 @@ from typing import Any
 
 import pytest
 
-from tests.support.vm import image, run_job, unpack_with_dependencies
-from tests.systemd.installed import build_wheel
+from tests.support.machines import lacking
+from tests.support.vm import missing, run_job
 from tests.systemd.vm_checks import CHECKS, MARK
 
 pytestmark = [pytest.mark.systemd, pytest.mark.timeout(2400)]
 
-PROGRAM = """#!/usr/bin/python3 -P
-import sys
-from runner_agent.cli.main import main
-sys.exit(main())
-"""
-RUN = r"""
-site=/usr/local/lib/python3.11/dist-packages
-mkdir -p $site /workspace && cp -r files/. $site/
-cp runner-agent /usr/bin/ && chmod 755 /usr/bin/runner-agent
-ip link set lo up
-useradd --create-home dev && chown dev /workspace
+RUN = """
+ln -s /opt/runner-agent/bin/runner-agent /usr/bin/
+useradd --create-home dev
+install -d -o dev /workspace
 python3 vm_checks.py
 """
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(roots: tuple[Path, ...], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What each check found, by name."""
-    image()  # first: what it lacks makes all else needless
+    if lack := missing():
+        lacking(lack)
     job = tmp_path_factory.mktemp("job")
-    unpack_with_dependencies(build_wheel(tmp_path_factory.mktemp("wheel")), job / "files")
     shutil.copy(Path(__file__).with_name("vm_checks.py"), job)
     (job / "run.sh").write_text(RUN)
-    (job / "runner-agent").write_text(PROGRAM)
-    said = run_job(job)
+    said = run_job(job, *roots)
     lines = [json.loads(line[len(MARK) :]) for line in said.splitlines() if line.startswith(MARK)]
     assert lines, said
     return {each["name"]: each for each in lines}

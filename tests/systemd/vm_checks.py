@@ -27,7 +27,7 @@ PUBLISHED, OURS = "gitpod.v1.EnvironmentAutomationService", "runner_agent.v1.Run
 PATIENCE = 300.0
 MIB = 1 << 20
 CONFIG = "/etc/runner-agent/config.yaml"
-LIMITS = {"memory_max": "96M", "pids_max": "60", "cpu_max": "0.5", "cpu_weight": "50"}
+LIMITS = {"memory_max": "48M", "pids_max": "60", "cpu_max": "0.5", "cpu_weight": "50"}
 
 EAT = "import time; held = bytearray(400 << 20); time.sleep(600)"
 TAKE = "import time; held = bytearray([1]) * (20 << 20); time.sleep(600)"
@@ -199,7 +199,7 @@ def it_is_installed_and_comes_up() -> None:
     Path(CONFIG).parent.mkdir(exist_ok=True)
     run("runner-agent", "install", "--user", "dev", "--workspace", "/workspace", "--no-start")
     configure(**LIMITS)
-    for unit in (AGENT, LAUNCHER):  # an emulated machine on a busy host is a slow one
+    for unit in (AGENT, LAUNCHER):  # such a machine on a busy host is a slow one
         slow = Path(f"/etc/systemd/system/{unit}.d/slow.conf")
         slow.parent.mkdir(exist_ok=True)
         slow.write_text("[Service]\nTimeoutSec=15min\nWatchdogSec=10min\n", encoding="utf-8")
@@ -231,7 +231,7 @@ def each_run_has_a_cgroup_of_its_own_with_its_limits() -> None:
     )
     inside = (place / "cgroup.procs").read_text(encoding="ascii").split()
     assert str(holder_of("steady")) not in inside, "it may have to kill all that is there"
-    wanted = {"memory.max": str(96 * MIB), "pids.max": "60", "cpu.max": "50000 100000", "cpu.weight": "50"}
+    wanted = {"memory.max": str(48 * MIB), "pids.max": "60", "cpu.max": "50000 100000", "cpu.weight": "50"}
     assert {name: (place / name).read_text(encoding="ascii").strip() for name in wanted} == wanted
 
 
@@ -241,21 +241,21 @@ def what_a_run_uses_is_what_the_kernel_has_counted() -> None:
     place = folder("fat")
     until(lambda: int((place / "memory.current").read_text()) > 20 * MIB, "memory taken")
     used = live_run("fat")["usage"]
-    assert 20 * MIB < int(used["memoryBytes"]) < 96 * MIB, used
-    assert int(used["memoryBytes"]) <= int(used["memoryMaxBytes"]) == 96 * MIB
+    assert 20 * MIB < int(used["memoryBytes"]) < 48 * MIB, used
+    assert int(used["memoryBytes"]) <= int(used["memoryMaxBytes"]) == 48 * MIB
     assert int(used.get("memoryPeakBytes", 0)) >= 20 * MIB, "memory.peak is of Linux 5.19"
     assert (used["processes"], used["processesMax"]) == (1, 60)
     assert used["cpuSeconds"] > 0
     listed = {each["reference"]: each for each in call(OURS, "ListLiveStatus", {"usage": True})["services"]}
-    assert int(listed["fat"]["usage"]["memoryMaxBytes"]) == 96 * MIB
+    assert int(listed["fat"]["usage"]["memoryMaxBytes"]) == 48 * MIB
 
 
 @check
 def status_and_why_show_it() -> None:
     shown = run("runner-agent", "status")
-    assert "M/96M" in shown, shown
+    assert "M/48M" in shown, shown
     told = run("runner-agent", "why", "fat")
-    assert "of 96M (most so far" in told, told
+    assert "of 48M (most so far" in told, told
 
 
 @check
@@ -264,7 +264,7 @@ def metrics_tell_it_of_each_run() -> None:
     assert status == 200, text
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     assert float(lines['runner_agent_run_memory_bytes{reference="fat",role="start"}']) > 20 * MIB
-    assert float(lines['runner_agent_run_memory_limit_bytes{reference="fat",role="start"}']) == 96 * MIB
+    assert float(lines['runner_agent_run_memory_limit_bytes{reference="fat",role="start"}']) == 48 * MIB
     assert 'runner_agent_run_cpu_seconds_total{reference="steady",role="start"}' in lines
     stop("fat")
 
@@ -273,14 +273,14 @@ def metrics_tell_it_of_each_run() -> None:
 def a_run_that_is_out_of_memory_says_so_and_its_limit() -> None:
     state, message = outcome("eats")
     assert state == "FAILED", message
-    assert "eats was killed by SIGKILL (out of memory, limit 96 MiB)" in message, message
+    assert "eats was killed by SIGKILL (out of memory, limit 48 MiB)" in message, message
 
 
 @check
 def so_does_one_whose_child_was_killed() -> None:
     state, message = outcome("child-eats")
     assert state == "FAILED", message
-    assert "exited with code 3 (out of memory, limit 96 MiB)" in message, message
+    assert "exited with code 3 (out of memory, limit 48 MiB)" in message, message
 
 
 @check
@@ -288,7 +288,7 @@ def a_service_that_is_out_of_memory_fails_with_the_reason() -> None:
     call(PUBLISHED, "StartService", {"id": definitions("Service")["eaten"]["id"]})
     until(lambda: phase("eaten") == "FAILED", "eaten FAILED")
     message = definitions("Service")["eaten"]["status"]["failureMessage"]
-    assert "start was killed by SIGKILL (out of memory, limit 96 MiB)" in message, message
+    assert "start was killed by SIGKILL (out of memory, limit 48 MiB)" in message, message
 
 
 @check
@@ -346,7 +346,7 @@ def a_killed_agent_takes_up_what_runs_and_its_limits_are_in_force() -> None:
     os.kill(before, 9)
     await_agent(before)
     assert live_run("steady")["pid"] == pid
-    assert "limit 96 MiB" in outcome("eats")[1]
+    assert "limit 48 MiB" in outcome("eats")[1]
 
 
 @check
