@@ -98,6 +98,5 @@ def shellless(engine: Engine) -> str:
     with tarfile.open(fileobj=tar, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("empty"))
     tar.seek(0)
-    name, _, tag = SHELLLESS.partition(":")
-    engine.request("POST", f"/images/create?{urlencode({'fromSrc': '-', 'repo': name, 'tag': tag})}", tar)
+    engine.request("POST", f"/images/create?{urlencode({'fromSrc': '-', 'repo': SHELLLESS})}", tar)
     return SHELLLESS

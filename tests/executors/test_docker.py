@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import select
 import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -16,6 +17,7 @@ from unittest.mock import patch
 import pytest
 import pytest_asyncio
 
+from runner_agent.executors import docker_pull
 from runner_agent.executors.docker_config import container_name
 from runner_agent.executors.holders import holder_of
 from runner_agent.launcher import inmate, procs
@@ -28,6 +30,7 @@ from tests.executors.conformance import Stage
 from tests.executors.docker_place import ENVIRONMENT, DockerPlace, docker_place
 from tests.support.engine import Engine, EngineError
 from tests.support.escapes import ESCAPES, Escape
+from tests.support.registry import publish, registry
 
 if TYPE_CHECKING:
     from runner_agent.executors.base import RunRequest
@@ -218,12 +221,42 @@ async def test_ready_and_stop_run_in_the_container_of_start(stage: Theatre) -> N
 # --- what cannot be started
 
 
+async def test_a_container_that_an_agent_made_and_died_is_taken(stage: Theatre) -> None:
+    """Rule 7.2."""
+    request = stage.request("true")
+    folder = stage.executor.make_folder(request.run_id)
+    await stage.executor.prepare_box(request, folder)
+    plan = json.loads((folder / "plan").read_text())
+    (folder / "plan").unlink()
+    await stage.executor.prepare_box(request, folder)
+    assert json.loads((folder / "plan").read_text()) == plan
+    assert not await stage.place.engines[0].kill(container_name(request.run_id))
+
+
 async def test_a_missing_image_is_told_in_the_words_of_the_registry(stage: Theatre) -> None:
     request = of_image(stage.request("true"), "localhost:1/no-such/image:never")
     with pytest.raises(CannotStart, match="image localhost:1/no-such/image:never is not here") as told:
         await stage.executor.prepare(request)
     assert "connect" in str(told.value)
     assert "pulling it" in stage.text()
+
+
+async def test_a_pull_tells_how_far_it_is(stage: Theatre, scratch: Path) -> None:
+    """From a real registry; here it tells of each step, not every five seconds."""
+    (folder := scratch / "registry").mkdir()
+    with registry(folder) as address, patch.object(docker_pull, "EVERY", 0.0):
+        image = await asyncio.to_thread(publish, stage.place.engine, f"{address}/team/app:1")
+        waits: list[str] = []
+        request = replace(of_image(stage.request("echo here"), image), waits=waits.append)
+        await stage.executor.prepare(request)
+    lines = re.findall(rf"pulling {image}: (\d+) of 8 MB", stage.text())
+    assert lines == sorted(lines, key=int)
+    assert lines[-1] == "8"
+    assert f"image {image} is being pulled: 8 of 8 MB" in waits
+    assert waits[-1] == ""
+    handle = await stage.executor.start(request)
+    await stage.over(handle)
+    assert stage.written() == ["here"]
 
 
 async def test_a_run_that_never_had_a_container_needs_no_engine(own: Theatre) -> None:

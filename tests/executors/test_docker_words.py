@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         ("no matching manifest for linux/amd64 in the manifest list entries", "not made for this machine"),
         ("exec /bin/sh: exec format error", "not made for this machine"),
         ("pull access denied for x, repository does not exist or may require 'docker login'", "docker login"),
+        ('Head "https://r.example.com/v2/x/manifests/y": no basic auth credentials', "docker login"),
         ("manifest for x:y not found: manifest unknown", "check the image's name and tag"),
         ('Get "https://r.example.com/v2/": dial tcp: lookup r.example.com: no such host', "proxy"),
     ],
@@ -39,6 +40,7 @@ def test_advice_follows_the_words_of_the_registry(words: str, advice: str) -> No
 def test_a_missing_shell_is_named() -> None:
     for words in (
         "[FATAL tini (7)] exec /bin/sh failed: No such file or directory",
+        "ERROR (catatonit:2): failed to exec pid1: No such file or directory",
         'OCI runtime create failed: exec: "/bin/sh": stat /bin/sh: no such file or directory: unknown',
     ):
         assert explained(words, "x:y").startswith("the shell /bin/sh is missing in image x:y")
@@ -73,6 +75,7 @@ def test_a_pull_in_the_log_is_a_few_lines(scratch: Path, monkeypatch: pytest.Mon
             now = step / 100
             progress.note(Layer("a", "Downloading", step * 10_000, 10_000_000))
             progress.note(Layer("b", "Waiting"))
+            progress.note(Layer("a", "Extracting", step * 1_000, 10_000_000))
     assert (scratch / "log").read_text().splitlines() == [
         "runner-agent: image x:y is not here; pulling it",
         "runner-agent: pulling x:y: 5 of 10 MB",

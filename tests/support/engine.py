@@ -28,13 +28,13 @@ from tests.support.images import image
 from tests.support.processes import POLL, Process, end, everything, look, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 PROGRAMS = ("dockerd", "containerd", "busybox")
 READY = 90.0
 """Seconds for an Engine to answer; it takes 0.5 to 2."""
 _GIVE_UP = 20.0
-_NAMES = ("dockerd", "containerd", "containerd-shim", "runc")
+_NAMES = ("dockerd", "containerd", "containerd-shim", "runc", "podman", "conmon")
 Json = dict[str, object]
 
 
@@ -90,10 +90,8 @@ class Engine:
     def start(self, *, live_restore: bool = True) -> None:
         """Start it and wait until it answers; with `live_restore` containers outlive it."""
         if self._warden is None:
-            command = [sys.executable, "-m", "tests.support.engine", "warden", str(self.root)]
+            command = [sys.executable, "-m", type(self).__module__, "warden", str(self.root)]
             self._warden = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-        (self.root / "docker.pid").unlink(missing_ok=True)
-        (self.root / "daemon.json").write_text("{}\n")  # not the machine's
         with (self.root / "dockerd.log").open("ab") as log:
             self._dockerd = subprocess.Popen(
                 self._command(live_restore=live_restore),
@@ -145,6 +143,8 @@ class Engine:
 
     def _command(self, *, live_restore: bool) -> list[str]:
         root = self.root
+        (root / "docker.pid").unlink(missing_ok=True)
+        (root / "daemon.json").write_text("{}\n")  # not the machine's
         return [
             "dockerd",
             *(
@@ -171,14 +171,19 @@ class Engine:
     # ------------------------------------------------------------ what tests ask of it
 
     def request(
-        self, method: str, path: str, body: Json | IO[bytes] | None = None, timeout: float = 60.0
+        self,
+        method: str,
+        path: str,
+        body: Json | IO[bytes] | None = None,
+        timeout: float = 60.0,
+        login: str = "",
     ) -> tuple[int, bytes]:
         """Status and body. Raises EngineError with the Engine's words from status 400 on."""
         http = _UnixConnection(self.socket, timeout)
         try:
             data = json.dumps(body).encode() if isinstance(body, dict) else body
             kind = {"Content-Type": "application/json" if isinstance(body, dict) else "application/x-tar"}
-            http.request(method, path, data, kind if body is not None else {})
+            http.request(method, path, data, {**(kind if body is not None else {}), "X-Registry-Auth": login})
             answer = http.getresponse()
             told = answer.read()
             if answer.status >= 400:
@@ -195,9 +200,8 @@ class Engine:
     def image(self, name: str) -> str:
         """Have the image (see `images`); its name."""
         if name not in self._images:
-            repository, _, tag = name.partition(":")
             with image(name) as (tar, change):
-                query = urlencode({"fromSrc": "-", "repo": repository, "tag": tag, "changes": change})
+                query = urlencode({"fromSrc": "-", "repo": name, "changes": change})
                 told = self.request("POST", f"/images/create?{query}", tar)[1]
             assert b"errorDetail" not in told, told
             self._images.add(name)
@@ -247,10 +251,11 @@ def _named(pid: int, root: Path) -> bool:
 # ---------------------------------------------------------------- the end of it
 
 
-def take_down(root: Path) -> None:
+def take_down(root: Path, cgroups: Sequence[str] = ()) -> None:
     """End all that belongs to the engine below `root`, in an order that leaves nothing; AssertionError if
-    something is.
+    something is. `cgroups` are names of what else it has besides those named like `root`.
     """
+    cgroups = (root.name, *cgroups)
     for one in _daemons(root, "dockerd"):  # orderly first: it unmounts what it mounted
         with suppress(ProcessLookupError):
             os.kill(one.pid, signal.SIGTERM)
@@ -259,37 +264,38 @@ def take_down(root: Path) -> None:
         time.sleep(POLL)
 
     def gone() -> bool:
-        left = [*_daemons(root, *_NAMES), *_in_cgroups(root)]
+        left = [*_daemons(root, *_NAMES), *_in_cgroups(cgroups)]
         end(left)
         return not left
 
     wait_until(gone, _GIVE_UP, f"processes of {root} end")
     wait_until(lambda: not _unmounted(root), _GIVE_UP, f"mounts below {root} go")
-    wait_until(lambda: _without_cgroups(root), _GIVE_UP, f"cgroups of {root} go")
+    wait_until(lambda: _without_cgroups(cgroups), _GIVE_UP, f"cgroups of {root} go")
     shutil.rmtree(root)
 
 
-def _cgroups(root: Path) -> list[Path]:
+def _cgroups(names: Iterable[str]) -> list[Path]:
     """Folders of all hierarchies that the containers' cgroups are in: ours by name."""
     top = Path("/sys/fs/cgroup")
-    return [path for path in (top / root.name, *(one / root.name for one in top.iterdir())) if path.is_dir()]
+    hierarchies = [top, *top.iterdir()]
+    return [path for name in names for one in hierarchies if (path := one / name).is_dir()]
 
 
-def _in_cgroups(root: Path) -> list[Process]:
+def _in_cgroups(names: Iterable[str]) -> list[Process]:
     pids = set[int]()
-    for top in _cgroups(root):
+    for top in _cgroups(names):
         for file in top.rglob("cgroup.procs"):
             with suppress(OSError):
                 pids |= {int(pid) for pid in file.read_text().split()}
     return [one for one in map(look, pids - {0}) if one is not None and one.state not in "ZX"]
 
 
-def _without_cgroups(root: Path) -> bool:
-    for top in _cgroups(root):
+def _without_cgroups(names: Iterable[str]) -> bool:
+    for top in _cgroups(names):
         for folder, _, _ in os.walk(top, topdown=False):
             with suppress(OSError):
                 Path(folder).rmdir()
-    return not _cgroups(root)
+    return not _cgroups(names)
 
 
 def _unmounted(root: Path) -> list[str]:
@@ -301,18 +307,17 @@ def _unmounted(root: Path) -> list[str]:
     return below
 
 
-def _guard(root: Path) -> None:
+def guard(root: Path, end_of_it: Callable[[Path], None] = take_down) -> None:
     """The warden: until the owner lets go of the other end of stdin."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 4096):
         pass
-    take_down(root)
+    end_of_it(root)
 
 
-def _play() -> None:
+def play(engine: Engine) -> None:
     """One for a person."""
-    engine = Engine()
     try:
         engine.start()
         for name in ("busybox:test", "bash:test", "python:test"):
@@ -329,6 +334,6 @@ def _play() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["warden"]:
-        _guard(Path(sys.argv[2]))
+        guard(Path(sys.argv[2]))
     else:
-        _play()
+        play(Engine())

@@ -11,17 +11,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.engine import Engine
+from tests.support.engine import missing as engine_missing
+from tests.support.machines import lacking
+from tests.support.podman import Podman
+from tests.support.podman import missing as podman_missing
 from tests.support.processes import look, wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.support.processes import Process
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 _OWNER = """
 from pathlib import Path
-from tests.support.engine import Engine
-engine = Engine(Path({root!r}))
+from {module} import {kind}
+engine = {kind}(Path({root!r}))
 engine.root.mkdir()
 engine.start()
 engine.image("busybox:test")
@@ -47,12 +53,15 @@ def test_containers_outlive_an_engine_that_restarts_or_crashes(engine: Engine) -
         engine.remove(held)
 
 
-def test_an_engine_whose_owner_is_killed_goes_with_all_it_holds(engine: Engine, scratch: Path) -> None:
-    """Not the shared one: that only says that there can be engines here."""
+@pytest.mark.parametrize(("kind", "missing"), [(Engine, engine_missing), (Podman, podman_missing)])
+def test_an_engine_whose_owner_is_killed_goes_with_all_it_holds(
+    kind: type[Engine], missing: Callable[[], str], scratch: Path
+) -> None:
+    if reason := missing():
+        lacking(reason)
     root = scratch / "ra-engine-killed"
-    owner = subprocess.Popen(
-        [sys.executable, "-c", _OWNER.format(root=str(root))], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    code = _OWNER.format(module=kind.__module__, kind=kind.__name__, root=str(root))
+    owner = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert owner.stdout is not None
     contained = look(int(owner.stdout.readline()))
     assert contained is not None

@@ -43,6 +43,8 @@ class DevContainerWatch:
 
     async def running(self, request: RunRequest) -> DevContainer:
         """It, once it runs (rule 6.3). May be cancelled."""
+        if self.found is not None and not Path(f"/proc/{self.found.pid}").exists():
+            await self.now()  # the word of its end may still be on its way: Podman's takes half a second
         while self.found is None:
             heard = self.changed.rings
             request.waits(self.absence)

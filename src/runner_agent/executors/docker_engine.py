@@ -4,21 +4,28 @@ import errno
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from runner_agent.executors.docker_address import Choice
 from runner_agent.executors.docker_login import login, with_registry
 from runner_agent.executors.docker_words import away, cannot_pull, explained
 from runner_agent.model.errors import CannotStart, Unavailable
+from runner_agent.model.frozen import dataclass
 
 if TYPE_CHECKING:
-    from aiodocker import Docker
+    from aiodocker import Docker, DockerError
     from aiodocker.types import JSONValue
 
 PATIENCE = 60.0
 """Seconds for an answer other than a pull's."""
 _CANNOT_CONNECT = 900  # a status of aiodocker's own
+
+_MEANT = (
+    ("no such container", 404),
+    ("name is already in use", 409),
+    *((f"is in state {one}:", 409) for one in ("configured", "created", "stopped", "exited")),
+)
+"""What Podman says with status 500. One that is being stopped or removed is not over yet."""
 
 Config = Mapping[str, object]
 
@@ -96,7 +103,7 @@ class DockerEngine:
             try:
                 made = await docker.containers.create(cast("dict[str, JSONValue]", config), name=name)
             except DockerError as error:
-                if error.status != 409:
+                if _status(error) != 409:
                     raise
                 return str((await self.inspect(name))["Id"])
             return str(made.id)
@@ -130,7 +137,7 @@ class DockerEngine:
                 async with docker._query(path, method=method):  # noqa: SLF001  by name, without looking first
                     return True
             except DockerError as error:
-                if error.status in {404, *also_no}:
+                if _status(error) in {404, *also_no}:
                     return False
                 raise
 
@@ -162,6 +169,12 @@ class DockerEngine:
             self._docker = Docker(url=address, timeout=aiohttp.ClientTimeout(total=PATIENCE))
             self._address = address
         return self._docker
+
+
+def _status(error: "DockerError") -> int:
+    """As Docker would have it."""
+    said = error.message.lower()
+    return next((status for mark, status in _MEANT if mark in said), error.status)
 
 
 def _layer(step: Mapping[str, object]) -> Layer:

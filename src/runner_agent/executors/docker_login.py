@@ -29,14 +29,15 @@ def with_registry(image: str) -> str:
 async def login(image: str, folder: Path, usual: str) -> Login | None:
     """What the Engine takes for it; None for who is not known there. `folder` is that of `config.json`.
 
-    `usual` is the address under which logins to the registry are kept that names without one mean.
+    `usual` is the address under which logins to the registry are kept that names without one mean. From an
+    Engine that does not say, such as Podman, it is "", and the registry's own name is looked for.
     """
     try:
         config = _object(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
     registry = registry_of(image)
-    key = usual if registry == _HUB else registry
+    key = usual if usual and registry == _HUB else registry
     helper = _object(config.get("credHelpers")).get(key) or config.get("credsStore")
     if helper and (told := await _asked(str(helper), key)):
         return told

@@ -37,8 +37,9 @@ class Progress:
         os.close(self._log)
 
     def note(self, layer: Layer) -> None:
-        """A step of it."""
-        if layer.total:
+        """A step of it. A layer is counted twice, as it comes and as it is unpacked: the first counts."""
+        known = self._layers.get(layer.name)
+        if layer.total and (known is None or known.done < layer.done):
             self._layers[layer.name] = layer
         now = time.monotonic()
         if self._layers and now - self._told >= EVERY:

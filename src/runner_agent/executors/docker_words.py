@@ -10,7 +10,7 @@ _ADVICE = (
         f"the image is not made for this machine ({os.uname().machine}): use one that is",
     ),
     (
-        ("pull access denied", "unauthorized", "authentication required", "denied:"),
+        ("pull access denied", "unauthorized", "authentication required", "denied:", "no basic auth"),
         "check its name; if it is private, `docker login` as the agent's user",
     ),
     (("manifest unknown", "not found"), "check the image's name and tag"),
@@ -21,16 +21,21 @@ _ADVICE = (
 )
 
 
+_NO_SHELL = ("exec /bin/sh failed: no such file", "failed to exec pid1: no such file")
+"""In the words of tini and of Podman's catatonit."""
+_INITS = ("docker-init", "catatonit")
+
+
 def explained(words: str, image: str) -> str:
     """Words of the Engine about a container that cannot be made or begin."""
     plain = " ".join(words.split())
     low = plain.lower()
-    if "exec /bin/sh failed: no such file" in low or (
+    if any(mark in low for mark in _NO_SHELL) or (
         '"/bin/sh"' in low and ("no such file" in low or "not found" in low)
     ):
         return f"the shell /bin/sh is missing in image {image}: use an image that has one"
-    if "docker-init" in low and ("no such file" in low or "not found" in low):
-        return f"the Engine lacks its init program: install tini or docker-init ({plain})"
+    if any(mark in low for mark in _INITS) and ("no such file" in low or "not found" in low):
+        return f"the Engine lacks its init program: install {_INITS[0]}, or {_INITS[1]} for Podman ({plain})"
     return f"{plain}{_advice(low)}"
 
 

@@ -13,7 +13,7 @@ import time
 
 from runner_agent.launcher import box, loglines, procs, records
 from runner_agent.launcher.attend import Pause, Wishes, ended_by, say, until_over
-from runner_agent.launcher.engine import Away, Engine, Refusal, Streams
+from runner_agent.launcher.engine import Away, Engine, Refusal, Streams, lives
 from runner_agent.launcher.inmate import Inmate
 from runner_agent.launcher.wire import cast
 
@@ -243,7 +243,7 @@ class Attendant:
         while (now := time.monotonic()) < deadline:
             try:
                 state = self._state()
-                if not state.get("Running"):
+                if not lives(state):
                     if self._killed or not self._box.begun or state.get("ExitCode") != _KILLED:
                         return state
                     if isinstance(seen, str):

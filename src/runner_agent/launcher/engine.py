@@ -25,7 +25,7 @@ class Refusal(Exception):
     """The Engine will not. `text` is its own sentence."""
 
     def __init__(self, status: int, text: str) -> None:
-        """As answered: 404 for what it does not know, 409 for what its state forbids."""
+        """As answered: 404 for what it does not know (Podman has 500 too), 409 for what its state forbids."""
         super().__init__(text)
         self.status = status
         self.text = text
@@ -96,7 +96,8 @@ class Engine:
             if status >= 400:
                 while part := connection.recv(1 << 16):
                     begun += part
-                raise Refusal(status, _sentence(begun, status))
+                text = _sentence(begun, status)
+                raise Refusal(404 if "no such container" in text.lower() else status, text)
         except OSError as error:
             connection.close()
             raise self._away(error) from None
@@ -108,6 +109,11 @@ class Engine:
     def _away(self, error: OSError) -> Away:
         reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or str(error)
         return Away(f"the Docker Engine at {self.address} cannot be reached: {reason.lower()}")
+
+
+def lives(state: "Message") -> bool:
+    """Is a container with this State not over yet? Podman has one that is stopping not run, with a pid."""
+    return bool(state.get("Running") or state.get("Pid"))
 
 
 class Streams:

@@ -10,7 +10,7 @@ import signal
 import socket
 
 from runner_agent.launcher import procs
-from runner_agent.launcher.engine import Away, Engine, Refusal
+from runner_agent.launcher.engine import Away, Engine, Refusal, lives
 from runner_agent.launcher.wire import cast
 
 TYPE_CHECKING = False
@@ -122,7 +122,7 @@ class Inmate:
         """Raises nothing: an Engine that is away has not said that it does not."""
         try:
             state = self._engine.ask("GET", f"{self._path}/json", within=_SOON)["State"]
-            return bool(cast("Message", state)["Running"])
+            return lives(cast("Message", state))
         except Refusal:
             return False
         except Away:
