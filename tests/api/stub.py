@@ -1,12 +1,12 @@
 """The border over handlers made up for a test: they answer, are slow, fail or stream as told."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from google.protobuf.message import Message
 
-from runner_agent.api.rpc import Call, Rpc, StreamMethod, UnaryMethod
+from runner_agent.api.rpc import Call, Events, Rpc, StreamMethod, UnaryMethod
 from runner_agent.api.rulebook import check
 from runner_agent.api.schema import message_type
 
@@ -76,23 +76,25 @@ class Stub:
         await self._heard(request, call)
         return CreateServiceResponse(service={"id": UUID, "environment_id": UUID})
 
-    async def _watch(self, request: Message, call: Call) -> AsyncGenerator[Message]:
+    async def _watch(self, request: Message, call: Call) -> Events:
         await self._heard(request, call)
         if self.refuse_stream is not None:
             raise self.refuse_stream
         return self._events()
 
-    async def _events(self) -> AsyncGenerator[Message]:
+    async def _events(self) -> Events:
         """Those there are; then none until `more` is set."""
         try:
             for event in self.events:
                 if isinstance(event, Exception):
                     raise event
-                yield WatchEventsResponse(
-                    operation="RESOURCE_OPERATION_UPDATE",
-                    resource_type="RESOURCE_TYPE_SERVICE",
-                    resource_id=event,
-                )
+                yield [
+                    WatchEventsResponse(
+                        operation="RESOURCE_OPERATION_UPDATE",
+                        resource_type="RESOURCE_TYPE_SERVICE",
+                        resource_id=event,
+                    )
+                ]
             await self.more.wait()
         finally:
             self.closed_streams += 1

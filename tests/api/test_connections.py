@@ -17,7 +17,7 @@ import pytest
 from runner_agent.api import connections, logs
 from runner_agent.api.asgi import App, Receive, Scope, Send
 from runner_agent.api.listeners import bind_tcp
-from runner_agent.api.rpc import Call, Rpc, StreamMethod
+from runner_agent.api.rpc import Call, Events, Rpc, StreamMethod
 from runner_agent.api.server import Server
 from tests.api.requests import create_service
 from tests.api.served import GET_AGENT, JSON, WATCH, Served, off_loop, post
@@ -258,13 +258,13 @@ class Flood:
         self.sent = 0
         self.app = Rpc({WATCH: StreamMethod(WatchEventsRequest, self._watch)}, lambda _: None, self.closing)
 
-    async def _watch(self, _: Any, __: Call) -> AsyncGenerator[Any]:
+    async def _watch(self, _: Any, __: Call) -> Events:
         return self._events()
 
-    async def _events(self) -> AsyncGenerator[Any]:
+    async def _events(self) -> Events:
         try:
             while True:
-                yield WatchEventsResponse(resource_id="x" * 4000)
+                yield [WatchEventsResponse(resource_id="x" * 4000)]
                 self.sent += 1
                 await asyncio.sleep(0)
         finally:
@@ -391,3 +391,49 @@ def test_a_log_in_a_pager_may_rest() -> None:
     for state, patience in (({}, connections.STALL), ({"patience": logs.PATIENCE}, 3600.0)):
         connection.scope = cast("Any", {"state": state})
         assert connection._patience == patience
+
+
+# ---------------------------------------------------------------- answers as one write
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        WHOLE,
+        b"GET /healthz HTTP/1.0\r\nHost: x\r\n\r\n",
+        b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["POST", "1.0", "no body", "refused"],
+)
+async def test_head_and_body_of_an_answer_go_out_as_one(
+    served: Served, monkeypatch: pytest.MonkeyPatch, asked: bytes
+) -> None:
+    """Two would wake the client for a head that it can do nothing with. Answers that follow
+    one another on a connection stay apart, the one that ends it included.
+    """
+    written: list[bytes] = []
+    made = connections.Connection.connection_made
+
+    def watched(self: connections.Connection, transport: Any) -> None:
+        def write(data: bytes) -> None:
+            written.append(data)
+            really(data)
+
+        really = transport.write
+        monkeypatch.setattr(transport, "write", write, raising=False)
+        made(self, transport)
+
+    monkeypatch.setattr(connections.Connection, "connection_made", watched)
+    before = 0 if b"1.0" in asked else 2
+
+    def talk() -> bytes:
+        sock = raw(served)
+        sock.sendall(asked * before + asked.replace(b"Host", b"Connection: close\r\nHost"))
+        return read_all(sock)
+
+    heard = await off_loop(talk)
+    answers = [data for data in written if data]
+    assert b"".join(answers) == heard
+    assert len(answers) == heard.count(b"HTTP/1.1 ") == before + 1
+    assert all(data.startswith(b"HTTP/1.1 ") and b"\r\n\r\n" in data for data in answers)

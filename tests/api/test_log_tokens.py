@@ -24,8 +24,8 @@ def app(world: World) -> App:
     """The API with something where the logs are."""
     guard = Guard(TOKEN, frozenset({1000}), world.clock.now, log_tokens=world.log_tokens)
 
-    async def log(_: Scope, __: Receive, send: Send) -> None:
-        await send_answer(send, sized(200, (), b"a log"))
+    async def log(scope: Scope, _: Receive, send: Send) -> None:
+        await send_answer(scope, send, sized(200, (), b"a log"))
 
     return build_app(
         bound_methods(world.backend), guard, Health(lambda: True), world.closing, {"/logs/": log}

@@ -10,7 +10,7 @@ import pytest
 
 from runner_agent.api import watch
 from runner_agent.control.drafts import ServicePatch
-from runner_agent.store.base import Watch
+from runner_agent.store.base import Transaction, Watch
 from tests.api.requests import bring_up, create_service, create_task
 from tests.api.transcript import Conversation, Reply, ask_json, talking
 from tests.api.world import ABSENT, AGENT, ENVIRONMENT, World
@@ -28,11 +28,13 @@ class Watching:
 
     def __init__(self, conversation: Conversation) -> None:
         self.conversation = conversation
+        self.lines: list[bytes] = []
 
     async def next(self) -> dict[str, str]:
-        """The next event, whole."""
-        message = await self.conversation.next()
-        event: dict[str, str] = json.loads(message["body"])
+        """The next event, whole; more may have come with it."""
+        if not self.lines:
+            self.lines = (await self.conversation.next())["body"].splitlines()
+        event: dict[str, str] = json.loads(self.lines.pop(0))
         return event
 
     async def told(self) -> tuple[str, str, str]:
@@ -104,6 +106,28 @@ async def test_a_slow_watcher_sees_the_latest_only(world: World) -> None:
         while told[-1] != ("CREATE", "SERVICE", other):
             told.append(await stream.told())
         assert 1 <= told.count(("UPDATE", "SERVICE", id_)) <= 2
+
+
+async def test_what_happened_in_one_moment_goes_out_together(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And however much it is, in portions."""
+    monkeypatch.setattr(watch, "AT_ONCE", 3)
+    services = [await create_service(world, f"s{number}") for number in range(5)]
+    async with watching(world) as stream:
+
+        def change(tx: Transaction) -> None:
+            for service in world.store.services():
+                tx.delete(service.key)
+
+        await world.store.write(change, durable=False)
+        portions: list[int] = []
+        told: list[tuple[str, str, str]] = []
+        while len(told) < len(services):
+            told.append(await stream.told())
+            portions.append(len(stream.lines))
+        assert told == [("DELETE", "SERVICE", id_) for id_ in services]
+        assert portions == [2, 1, 0, 1, 0]
 
 
 async def test_signs_of_life_go_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

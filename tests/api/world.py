@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
 from runner_agent.api.app import Health, build_app
 from runner_agent.api.auth import Guard
 from runner_agent.api.backend import AgentInfo, AutomationsState, Backend
+from runner_agent.api.codec import Sendable
 from runner_agent.api.log_tokens import LogTokens
 from runner_agent.api.methods import bound_methods
+from runner_agent.api.pieces import Composed, Shown
+from runner_agent.api.rpc import Call, Method, StreamMethod
 from runner_agent.api.rulebook import check
 from runner_agent.api.schema import message_type, service
 from runner_agent.api.wire_out import Outward
@@ -42,6 +48,20 @@ async def some_metrics() -> bytes:
     return b"# metrics\n"
 
 
+def judged(method: Method) -> Method:
+    """The same, and what it answers is in JSON what json_format makes of the message (its word is law)."""
+    if isinstance(method, StreamMethod):
+        return method
+
+    async def respond(message: Message, call: Call) -> Sendable:
+        answer = await method.handler(message, call)
+        assert isinstance(answer, Composed)
+        assert json.loads(answer.json()) == json_format.MessageToDict(answer.message())
+        return answer
+
+    return method._replace(handler=respond)
+
+
 def counted_ids() -> Callable[[], str]:
     """1, 2, 3 in the form of UUIDs."""
     numbers = count(1)
@@ -69,13 +89,15 @@ class World:
         self.default_files: list[str] = []
         self.log_files = LogFiles(logs)
         self.log_tokens = LogTokens(TOKEN, self.clock.wall)
+        outward = Outward(ENVIRONMENT, LOG_ROOT)
         self.backend = Backend(
             store=self.store,
             commands=self.commands,
             prebuild=PrebuildControl(
                 Control(self.store, self.clock, counted_ids()), self.log_files, least=300.0
             ),
-            outward=Outward(ENVIRONMENT, LOG_ROOT),
+            outward=outward,
+            shown=Shown(outward),
             info=lambda: self.info,
             new_id=counted_ids(),
             set_automations_file=self._set_automations_file,
@@ -85,7 +107,7 @@ class World:
             logs=self.log_files,
         )
         self.app = build_app(
-            bound_methods(self.backend),
+            {path: judged(method) for path, method in bound_methods(self.backend).items()},
             Guard(TOKEN, frozenset({0, 1000}), self.clock.now, log_tokens=self.log_tokens),
             Health(lambda: self.ready, some_metrics),
             self.closing,
@@ -125,8 +147,6 @@ class World:
 
 
 def _check_answer(of: str, method: str, body: bytes) -> None:
-    from google.protobuf import json_format
-
     described = service(of).methods_by_name[method]
     answer = message_type(described.output_type.full_name)()
     json_format.ParseDict(json.loads(body), answer)

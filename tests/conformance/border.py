@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from runner_agent.api.app import Health, build_app
 from runner_agent.api.auth import Guard
 from runner_agent.api.errors import RpcError
 from runner_agent.api.listeners import bind_tcp
-from runner_agent.api.rpc import Call, Method, StreamMethod, UnaryMethod
+from runner_agent.api.rpc import Call, Events, Method, StreamMethod, UnaryMethod
 from runner_agent.api.schema import message_type
 from runner_agent.api.server import Server
 
@@ -59,13 +59,13 @@ class Border:
             raise
         return GetServiceResponse(service={"id": SERVICE, "environment_id": ENVIRONMENT})
 
-    async def watch_events(self, _: Message, __: Call) -> AsyncGenerator[Message]:
+    async def watch_events(self, _: Message, __: Call) -> Events:
         """One event, then silence."""
         return self._events()
 
-    async def _events(self) -> AsyncGenerator[Message]:
+    async def _events(self) -> Events:
         try:
-            yield WatchEventsResponse(operation="RESOURCE_OPERATION_UPDATE", resource_id=SERVICE)
+            yield [WatchEventsResponse(operation="RESOURCE_OPERATION_UPDATE", resource_id=SERVICE)]
             await asyncio.Event().wait()
         finally:
             self.stream_ended.set()

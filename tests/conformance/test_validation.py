@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.conformance, pytest.mark.timeout(300)]
 ACCEPTED_TOO = (
     (re.compile(r"environment_id"), "string.uuid", {""}),
     (re.compile(r"environment_id"), "required", {""}),
-    (re.compile(r".*\.triggered_by\[\d+\]"), "string.in", {"postMachineStart", "beforeSnapshot"}),
+    (re.compile(r".*\.triggered_by\[\d+\]", re.DOTALL), "string.in", {"postMachineStart", "beforeSnapshot"}),
 )
 """Where we accept more than published: rule 1.1, an empty environment is ours, and rule 2.3, six triggers."""
 

@@ -1,8 +1,8 @@
 """Listings in pages and plan previews."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 import pytest
@@ -97,11 +97,25 @@ async def some_executions(commands: Commands, store: MemoryStore, clock: Virtual
     return sorted(started, key=lambda one: (one.created_at, one.id), reverse=True)
 
 
+async def walk_executions(
+    store: MemoryStore, wanted: ExecutionFilter, size: int
+) -> list[tuple[Execution, ...]]:
+    """All pages."""
+    pages: list[tuple[Execution, ...]] = []
+    token = ""
+    while True:
+        listing = await list_executions(store, wanted, Page(token, size))
+        pages.append(listing.items)
+        token = listing.next_token
+        if not token:
+            return pages
+
+
 async def test_executions_come_newest_first_in_pages(
     commands: Commands, store: MemoryStore, clock: VirtualClock
 ) -> None:
     started = await some_executions(commands, store, clock)
-    pages = walk(lambda page: list_executions(store, ExecutionFilter(), page), 100)
+    pages = await walk_executions(store, ExecutionFilter(), 100)
     assert [len(page) for page in pages] == [100, 100, 50]
     assert [one.id for page in pages for one in page] == [one.id for one in started]
 
@@ -110,11 +124,18 @@ async def test_filters_of_executions(commands: Commands, store: MemoryStore, clo
     started = await some_executions(commands, store, clock)
     build, test = task_of(store, "build").id, task_of(store, "test").id
     ended = frozenset({ExecutionPhase.SUCCEEDED})
+    unfinished = frozenset({ExecutionPhase.PENDING, ExecutionPhase.RUNNING})
     table: list[tuple[ExecutionFilter, Callable[[Execution], bool]]] = [
         (ExecutionFilter(task_ids=frozenset({build})), lambda one: one.task_id == build),
         (ExecutionFilter(task_ids=frozenset({build, test})), lambda one: True),
         (ExecutionFilter(task_references=frozenset({"test"})), lambda one: one.reference == "test"),
         (ExecutionFilter(phases=ended), lambda one: one.status.phase.terminal),
+        (ExecutionFilter(phases=unfinished), lambda one: not one.status.phase.terminal),
+        (
+            ExecutionFilter(frozenset({build}), phases=unfinished),
+            lambda one: one.task_id == build and not one.status.phase.terminal,
+        ),
+        (ExecutionFilter(phases=ended | unfinished), lambda one: True),
         (
             ExecutionFilter(frozenset({build}), frozenset({"build"}), ended),
             lambda one: one.task_id == build and one.status.phase.terminal,
@@ -122,8 +143,27 @@ async def test_filters_of_executions(commands: Commands, store: MemoryStore, clo
         (ExecutionFilter(task_ids=frozenset({"unknown"})), lambda one: False),
     ]
     for wanted, fits in table:
-        pages = walk(partial(list_executions, store, wanted), 7)
+        pages = await walk_executions(store, wanted, 7)
         assert [one.id for page in pages for one in page] == [one.id for one in started if fits(one)]
+
+
+async def test_others_have_their_turn_while_executions_are_searched(
+    commands: Commands, store: MemoryStore, clock: VirtualClock
+) -> None:
+    """The loop is everybody's: of a long past it reads some, lets others go on, and reads some more."""
+    await some_executions(commands, store, clock)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    await list_executions(store, ExecutionFilter(phases=frozenset({ExecutionPhase.FAILED})), Page())
+    beside.cancel()
+    assert turns >= 250 // 25
 
 
 @pytest.mark.parametrize("token", ["x", "é", "AAAA", "!!!!", "bm90aGluZw==", "=" * 3])
@@ -131,7 +171,7 @@ async def test_a_token_that_is_none_of_ours_is_invalid(store: MemoryStore, token
     with pytest.raises(InvalidArgument, match=r"pagination\.token: is not a token of an earlier answer"):
         list_services(store, NOTHING_SET, Page(token))
     with pytest.raises(InvalidArgument):
-        list_executions(store, ExecutionFilter(), Page(token))
+        await list_executions(store, ExecutionFilter(), Page(token))
 
 
 async def test_rule_4_2_a_plan_preview_is_what_a_start_would_run(

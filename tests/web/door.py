@@ -91,5 +91,5 @@ def attributes_of(reply: Reply) -> Mapping[str, str]:
     return {name.lower(): value for name, _, value in parts}
 
 
-async def _a_log(_scope: Scope, _receive: Receive, send: Send) -> None:
-    await send_answer(send, sized(200, (), b"a line\n"))
+async def _a_log(scope: Scope, _receive: Receive, send: Send) -> None:
+    await send_answer(scope, send, sized(200, (), b"a line\n"))

@@ -64,8 +64,8 @@ def _guarded(app: App, guard: Guard, pages: Pages) -> App:
     """Nobody passes without the guard's word."""
 
     async def gate(scope: Scope, receive: Receive, send: Send) -> None:
-        receive, send = hearing_out(scope, receive, send)
         headers = headers_of(scope)
+        receive, send = hearing_out(scope, headers, receive, send)
         peer = cast("Peer | None", scope["state"].get("peer"))
         try:
             guard.check_site(headers, peer)
@@ -73,7 +73,7 @@ def _guarded(app: App, guard: Guard, pages: Pages) -> App:
             if path not in OPEN_PATHS and pages(path) is None:
                 scope["state"]["caller"] = guard.admit(peer, headers, _reached(scope))
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
-            await send_answer(send, refusal(tell(error)))
+            await send_answer(scope, send, refusal(tell(error)))
             return
         await app(scope, receive, send)
 
@@ -113,7 +113,7 @@ def _get(answer: Callable[[Head], Awaitable[Answer]]) -> App:
             told = await answer(head)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             told = refusal(tell(error))
-        await send_answer(send, told)
+        await send_answer(scope, send, told)
 
     return app
 

@@ -57,12 +57,13 @@ async def read_body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def hearing_out(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
+def hearing_out(
+    scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send
+) -> tuple[Receive, Send]:
     """Where the connection ends with the answer, read what is left of the body before the answer begins.
 
     Closed with bytes unread it would be reset, and a client that still sends would never see the answer.
     """
-    headers = headers_of(scope)
     if scope["http_version"] != "1.0" and "close" not in headers.get("connection", "").lower():
         return receive, send
     left = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
@@ -73,13 +74,17 @@ def hearing_out(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Se
         left = left and bool(message.get("more_body", False))
         return message
 
-    async def answer(message: Message) -> None:
+    async def hear_rest() -> None:
         nonlocal left
         dropped = 0
         with anyio.move_on_after(HEAR_OUT_TIME):
             while left and dropped < HEAR_OUT:
                 dropped += len(cast(bytes, (await hear()).get("body", b"")))
         left = False
+
+    async def answer(message: Message) -> None:
+        if left:
+            await hear_rest()
         await send(message)
 
     return hear, answer
@@ -113,8 +118,11 @@ async def send_last(send: Send, part: bytes = b"") -> None:
     await send({"type": "http.response.body", "body": part})
 
 
-async def send_answer(send: Send, answer: Answer) -> None:
-    """All of it."""
+async def send_answer(scope: Scope, send: Send, answer: Answer) -> None:
+    """All of it. Over our own server as one write: the head by itself would wake the client for nothing."""
+    join = cast("Callable[[], None] | None", scope["state"].get("join"))
+    if join is not None:
+        join()
     await send_head(send, answer)
     await send_last(send, answer.body)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from runner_agent.api import auth
+from runner_agent.api.pieces import Shown
 from runner_agent.api.wire_out import Outward
 from runner_agent.control import base
 from runner_agent.control.base import NewId
@@ -53,6 +54,7 @@ class Backend(NamedTuple):
     commands: Commands
     prebuild: PrebuildControl
     outward: Outward
+    shown: Shown
     info: Callable[[], AgentInfo]
     new_id: NewId
     set_automations_file: Callable[[str], Awaitable[None]]

@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from runner_agent.api.errors import Code, RpcError
+from runner_agent.api.pieces import Composed, json_text
 
 LIMIT = 4 << 20
 """Bytes of one message, before and after decompression."""
@@ -24,13 +25,16 @@ WORTH_GZIP = 1400
 
 M = TypeVar("M", bound=Message)
 
+Sendable = Message | Composed
+"""What can be written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Codec:
     """One way to write messages."""
 
     name: str
-    encode: Callable[[Message], bytes]
+    encode: Callable[[Sendable], bytes]
     _parse: Callable[[bytes, Message], None]
 
     def decode(self, data: bytes, kind: type[M]) -> M:
@@ -80,15 +84,21 @@ def _parse_proto(data: bytes, message: Message) -> None:
         raise _malformed(f"the body is not a {message.DESCRIPTOR.full_name} message") from None
 
 
-PROTO = Codec("proto", lambda message: message.SerializeToString(), _parse_proto)
+def _encode_proto(message: Sendable) -> bytes:
+    whole = message.message() if isinstance(message, Composed) else message
+    return whole.SerializeToString()
+
+
+PROTO = Codec("proto", _encode_proto, _parse_proto)
 
 
 # ---------------------------------------------------------------- JSON
 
 
-def _encode_json(message: Message) -> bytes:
-    tree = json_format.MessageToDict(message)
-    return json.dumps(tree, ensure_ascii=False, separators=(",", ":")).encode()
+def _encode_json(message: Sendable) -> bytes:
+    if isinstance(message, Composed):
+        return message.json()
+    return json_text(json_format.MessageToDict(message))
 
 
 def _parse_json(data: bytes, message: Message) -> None:

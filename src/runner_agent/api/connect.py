@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
-from runner_agent.api.codec import JSON, WORTH_GZIP, Codec, gunzip, squeeze
+from runner_agent.api.codec import JSON, WORTH_GZIP, Codec, Sendable, gunzip, squeeze
 from runner_agent.api.errors import Code, RpcError
 
 M = TypeVar("M", bound=Message)
@@ -75,7 +75,7 @@ class Unary(NamedTuple):
         _turn_page(message, self.terms.page)
         return message
 
-    def answer(self, message: Message) -> Answer:
+    def answer(self, message: Sendable) -> Answer:
         """The whole answer."""
         body = self.codec.encode(message)
         kind = ("content-type", f"application/{self.codec.name}")
@@ -145,7 +145,7 @@ class Enveloped(NamedTuple):
         headers = (("content-type", f"application/connect+{self.codec.name}"), ("cache-control", "no-store"))
         return Answer(200, headers)
 
-    def message(self, message: Message) -> bytes:
+    def message(self, message: Sendable) -> bytes:
         """One message."""
         return self._envelope(0, self.codec.encode(message))
 
@@ -177,7 +177,7 @@ class Lines(NamedTuple):
         """What goes out before the first line."""
         return Answer(200, (("content-type", LINES), ("cache-control", "no-store")))
 
-    def message(self, message: Message) -> bytes:
+    def message(self, message: Sendable) -> bytes:
         """One line, padded with spaces, which JSON does not mind."""
         line = JSON.encode(message)
         return line + b" " * (-(len(line) + 1) % LINE_UNIT) + b"\n"

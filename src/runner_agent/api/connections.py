@@ -43,6 +43,40 @@ _COUNT = struct.Struct("i")
 log = logging.getLogger(__name__)
 
 
+class _Joined:
+    """What a cycle of uvicorn's writes its answer to: the first of two writes waits for the second."""
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head: bytes | None = b""
+
+    def write(self, data: bytes) -> None:
+        """The head, then the body, then an end that is empty where the length was told."""
+        if self._head == b"":
+            self._head = data
+        elif self._head is None:
+            if data:
+                self._transport.write(data)
+        else:
+            self._flush(data)
+
+    def close(self) -> None:
+        """What was written goes out first."""
+        if self._head:
+            self._flush(b"")
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Of the transport."""
+        return self._transport.is_closing()
+
+    def _flush(self, body: bytes) -> None:
+        head, self._head = self._head or b"", None
+        self._transport.write(head + body)
+
+
 @cache
 def most_connections() -> int:
     """What this process bears."""
@@ -61,7 +95,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._since = self.loop.time()
-        self.app_state = {**self.app_state, "abort": transport.abort}
+        self.app_state = {**self.app_state, "abort": transport.abort, "join": self._join}
         connection = transport.get_extra_info("socket")
         if connection.family == socket.AF_UNIX:
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
@@ -74,6 +108,10 @@ class Connection(H11Protocol):
         self._forget_timers()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        # The state names the connection that names the state, and nobody looks for such circles often.
+        del self.app_state["join"]
+        if self.scope is not None:  # pyright: ignore[reportUnnecessaryComparison]  # before the first request
+            self.scope.get("state", {}).pop("join", None)
 
     @property
     def idle(self) -> bool:
@@ -95,6 +133,10 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         self._since = self.loop.time()
         super().on_response_complete()
+
+    def _join(self) -> None:
+        """Of the answer under way, head and body go out as one."""
+        self.cycle.transport = _Joined(self.transport)  # type: ignore[assignment]  # as far as a cycle uses it
 
     # ------------------------------------------------------------ requests that do not come
 

@@ -89,7 +89,7 @@ class LogApp:
             subject = self._subject(cast(str, scope["path"]), query)
             piece = await _piece(subject, query, head)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
-            await send_answer(send, refusal(tell(error)))
+            await send_answer(scope, send, refusal(tell(error)))
             return
         scope["state"]["patience"] = PATIENCE
         async with aclosing(piece.chunks):

@@ -4,7 +4,7 @@ Request and answer types are the schema's, by the name. Who may call is one rule
 owner, known by uid or by token.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import NamedTuple, assert_never
 
@@ -23,12 +23,13 @@ from runner_agent.api import (
     watch,
 )
 from runner_agent.api.backend import Backend
+from runner_agent.api.pieces import Composed
 from runner_agent.api.rpc import Call, Method, StreamMethod, UnaryMethod
 from runner_agent.api.wire_in import Request
 from runner_agent.api.wire_out import Tree
 
 Answers = Callable[[Backend, Request, Call], Awaitable[Tree]]
-Streams = Callable[[Backend, Request, Call], Awaitable[AsyncGenerator[Tree]]]
+Streams = Callable[[Backend, Request, Call], Awaitable[AsyncGenerator[Sequence[Tree]]]]
 
 
 class Read(NamedTuple):
@@ -109,14 +110,14 @@ def _bound(row: Row, backend: Backend, admit: Callable[[Row], None]) -> Method:
     match row:
         case Read(handler=handler) | Write(handler=handler):
 
-            async def respond(message: Message, call: Call) -> Message:
+            async def respond(message: Message, call: Call) -> Composed:
                 admit(row)
-                return answer(**await handler(backend, message, call))
+                return Composed(answer, await handler(backend, message, call))
 
             return UnaryMethod(request, respond, reads=isinstance(row, Read))
         case Watch(handler=open_stream):
 
-            async def stream(message: Message, call: Call) -> AsyncGenerator[Message]:
+            async def stream(message: Message, call: Call) -> AsyncGenerator[Sequence[Composed]]:
                 admit(row)
                 return _messages(await open_stream(backend, message, call), answer)
 
@@ -125,7 +126,9 @@ def _bound(row: Row, backend: Backend, admit: Callable[[Row], None]) -> Method:
             assert_never(row)
 
 
-async def _messages(trees: AsyncGenerator[Tree], kind: type[Message]) -> AsyncGenerator[Message]:
-    async with aclosing(trees):
-        async for tree in trees:
-            yield kind(**tree)
+async def _messages(
+    batches: AsyncGenerator[Sequence[Tree]], kind: type[Message]
+) -> AsyncGenerator[Sequence[Composed]]:
+    async with aclosing(batches):
+        async for trees in batches:
+            yield [Composed(kind, tree) for tree in trees]

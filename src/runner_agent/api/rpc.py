@@ -5,7 +5,7 @@ What needs waiting is here; what the bytes mean is in `negotiate` and `connect`.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import NamedTuple, assert_never, cast
@@ -28,7 +28,8 @@ from runner_agent.api.asgi import (
     wait_client_gone,
 )
 from runner_agent.api.auth import Caller
-from runner_agent.api.connect import Head, Stream, refusal
+from runner_agent.api.codec import Sendable
+from runner_agent.api.connect import Stream, refusal
 from runner_agent.api.errors import Code, RpcError, rpc_error
 from runner_agent.api.negotiate import check_length, negotiate_stream, negotiate_unary
 
@@ -48,8 +49,10 @@ class Call(NamedTuple):
     read_timeout: float | None = None
 
 
-Handler = Callable[[Message, Call], Awaitable[Message]]
-StreamHandler = Callable[[Message, Call], Awaitable[AsyncGenerator[Message]]]
+Handler = Callable[[Message, Call], Awaitable[Sendable]]
+Events = AsyncGenerator[Sequence[Sendable]]
+"""What goes out together comes together."""
+StreamHandler = Callable[[Message, Call], Awaitable[Events]]
 """Awaiting it checks the arguments and subscribes: once the answer has begun, an error is hard to tell."""
 
 
@@ -105,20 +108,20 @@ class Rpc:
         try:
             match method:
                 case UnaryMethod():
-                    self._count(name, await self._unary(method, head_of(scope), caller, receive, send))
+                    self._count(name, await self._unary(method, scope, caller, receive, send))
                 case StreamMethod():
                     self._count(name, await self._stream(method, scope, caller, receive, send))
                 case None:
-                    await send_answer(send, refusal(_unknown(path)))
+                    await send_answer(scope, send, refusal(_unknown(path)))
                 case _:
                     assert_never(method)
         except ClientGone:
             pass
 
     async def _unary(
-        self, method: UnaryMethod, head: Head, caller: Caller, receive: Receive, send: Send
+        self, method: UnaryMethod, scope: Scope, caller: Caller, receive: Receive, send: Send
     ) -> str:
-        code = OK
+        code, head = OK, head_of(scope)
         try:
             check_length(head)
             how = negotiate_unary(head, reads=method.reads)
@@ -131,7 +134,7 @@ class Rpc:
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             told = tell(error)
             answer, code = refusal(told), told.code.value
-        await send_answer(send, answer)
+        await send_answer(scope, send, answer)
         return code
 
     async def _stream(
@@ -142,7 +145,7 @@ class Rpc:
             check_length(head)
             how = negotiate_stream(head)
         except RpcError as error:
-            await send_answer(send, refusal(error))
+            await send_answer(scope, send, refusal(error))
             return error.code.value
         try:
             async with _deadline(how.terms.deadline):
@@ -153,13 +156,13 @@ class Rpc:
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             told = tell(error)
-            await send_answer(send, how.refusal(told))
+            await send_answer(scope, send, how.refusal(told))
             return told.code.value
         async with aclosing(events):
             return await self._send_stream(events, how, scope, receive, send)
 
     async def _send_stream(
-        self, events: AsyncGenerator[Message], how: Stream, scope: Scope, receive: Receive, send: Send
+        self, events: Events, how: Stream, scope: Scope, receive: Receive, send: Send
     ) -> str:
         """Until there are no more, the deadline passes, the agent stops, or the client is gone or asleep."""
         sending = anyio.CancelScope()
@@ -178,12 +181,12 @@ class Rpc:
         return OK if error is None else error.code.value
 
 
-async def _send_events(events: AsyncGenerator[Message], how: Stream, send: Send) -> RpcError | None:
+async def _send_events(events: Events, how: Stream, send: Send) -> RpcError | None:
     """The error they ended with, if any."""
     try:
         async with _deadline(how.terms.deadline):
-            async for event in events:
-                await send_part(send, how.message(event))
+            async for some in events:
+                await send_part(send, b"".join([how.message(event) for event in some]))
     except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
         return tell(error)
     return None

@@ -38,7 +38,7 @@ class SignIn:
             answer = await self._answer(scope, receive)
         except Exception as error:  # noqa: BLE001  # whatever it is, the client gets an answer
             answer = refusal(tell(error))
-        await send_answer(send, answer)
+        await send_answer(scope, send, answer)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         head = head_of(scope)

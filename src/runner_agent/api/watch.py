@@ -1,7 +1,7 @@
 """WatchEvents: what changed in the environment, the latest only, with signs of life in between."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from runner_agent.api.backend import Backend
 from runner_agent.api.rpc import Call
@@ -16,6 +16,9 @@ HEARTBEAT = 15.0
 QUICKEST = 0.2
 """Seconds: no client needs signs of life closer together."""
 
+AT_ONCE = 64
+"""Events that go out as one write. What happens in one moment is told in one, and wakes a watcher once."""
+
 _TYPES = {
     Kind.SERVICE: "RESOURCE_TYPE_SERVICE",
     Kind.TASK: "RESOURCE_TYPE_TASK",
@@ -23,7 +26,7 @@ _TYPES = {
 }
 
 
-async def watch_events(backend: Backend, request: Request, call: Call) -> AsyncGenerator[Tree]:
+async def watch_events(backend: Backend, request: Request, call: Call) -> AsyncGenerator[Sequence[Tree]]:
     """The scope is this environment. Raises InvalidArgument, NotFound."""
     if request.WhichOneof("scope") == "organization":
         message = "cannot be watched here: this agent serves one environment; name it or leave the scope out"
@@ -37,9 +40,9 @@ async def watch_events(backend: Backend, request: Request, call: Call) -> AsyncG
     return _events(backend, max(QUICKEST, min(HEARTBEAT, third)))
 
 
-async def _events(backend: Backend, heartbeat: float) -> AsyncGenerator[Tree]:
+async def _events(backend: Backend, heartbeat: float) -> AsyncGenerator[Sequence[Tree]]:
     """Begins with a sign of life: whoever gets after that misses nothing, since the watch stands."""
-    sign_of_life = _event("UPDATE_STATUS", "RESOURCE_TYPE_ENVIRONMENT", backend.outward.environment_id)
+    sign_of_life = (_event("UPDATE_STATUS", "RESOURCE_TYPE_ENVIRONMENT", backend.outward.environment_id),)
     watch = backend.store.watch()
     try:
         yield sign_of_life
@@ -52,9 +55,9 @@ async def _events(backend: Backend, heartbeat: float) -> AsyncGenerator[Tree]:
                 continue
             if not changes:
                 raise Unavailable("the agent is stopping: watch again when it is back")
-            for key, change in changes.items():
-                for event in _told(key, change):
-                    yield event
+            told = [event for key, change in changes.items() for event in _told(key, change)]
+            for first in range(0, len(told), AT_ONCE):
+                yield told[first : first + AT_ONCE]
     finally:
         watch.close()
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from google.protobuf.message import Message
 
+from runner_agent.api.codec import Sendable
 from runner_agent.api.rpc import Call, Method, StreamMethod
 from runner_agent.model.errors import Unavailable
 
@@ -37,7 +38,7 @@ class Wishes:
         if isinstance(method, StreamMethod) or method.reads or name in ALWAYS_TAKEN:
             return method
 
-        async def respond(message: Message, call: Call) -> Message:
+        async def respond(message: Message, call: Call) -> Sendable:
             await self._decided.wait()
             if self._refused:
                 raise Unavailable(f"{name} is refused: the agent is stopping; ask again once it is back")

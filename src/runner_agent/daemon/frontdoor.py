@@ -15,6 +15,7 @@ from runner_agent.api.backend import AgentInfo, AutomationsState, Backend
 from runner_agent.api.log_tokens import LogTokens
 from runner_agent.api.logs import log_routes
 from runner_agent.api.methods import bound_methods
+from runner_agent.api.pieces import Shown
 from runner_agent.api.server import Server
 from runner_agent.api.sessions import Sessions
 from runner_agent.api.sign_in import SESSION, SignIn
@@ -39,6 +40,7 @@ class FrontDoor:
             commands=parts.commands,
             prebuild=parts.prebuild,
             outward=outward,
+            shown=Shown(outward),
             info=self._info,
             new_id=parts.new_id,
             set_automations_file=self._set_automations_file,

@@ -16,6 +16,10 @@ class Archive(Protocol):
         """The record, or None."""
         ...
 
+    def learn(self, key: Key, record: Record | None) -> None:
+        """Memory answers for this key no longer; this is what the archive has there now."""
+        ...
+
     def executions(
         self, *, task: str | None, after: Position | None, limit: int | None, skip: Collection[str]
     ) -> Sequence[Execution]:

@@ -43,6 +43,9 @@ class DictArchive:
         """See `archive.Archive`, here and below."""
         return self._records.get(key)
 
+    def learn(self, key: Key, record: Record | None) -> None:
+        """It is known here."""
+
     def executions(
         self, *, task: str | None, after: Position | None, limit: int | None, skip: Collection[str]
     ) -> Sequence[Execution]:

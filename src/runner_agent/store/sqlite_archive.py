@@ -14,6 +14,7 @@ from runner_agent.model.plans import Plan
 from runner_agent.model.records import Execution, Firing, Key, Kind, Record, Service, Step, StepProgress, Task
 from runner_agent.store.base import Finished, Happening, Position, R
 from runner_agent.store.codec import decoder
+from runner_agent.store.lately import Lately
 from runner_agent.store.scalars import Unreadable
 from runner_agent.store.schema import connect
 from runner_agent.store.sqlite_errors import as_unusable, way_out
@@ -43,6 +44,7 @@ class SqlArchive:
         """The database exists and is verified."""
         self._path = path
         self._closed = False
+        self._lately = Lately()
         self._connection = connect(path)
         self._connection.execute("PRAGMA query_only=ON")
 
@@ -83,8 +85,22 @@ class SqlArchive:
 
     # ---------------------------------------------------------------- Archive
 
-    def get(self, key: Key) -> Record | None:
+    def learn(self, key: Key, record: Record | None) -> None:
         """See `archive.Archive`, here and below."""
+        if key.kind is Kind.EXECUTION:
+            self._lately.learn(key.id, record)
+
+    def get(self, key: Key) -> Record | None:
+        """From what was read lately, else from the disk."""
+        if key.kind is not Kind.EXECUTION:
+            return self._read_one(key)
+        record: Record | None = self._lately.get(key.id)
+        if record is None:
+            record = self._read_one(key)
+            self._lately.learn(key.id, record)
+        return record
+
+    def _read_one(self, key: Key) -> Record | None:
         for row in self._rows(_ROW[key.kind] + " WHERE id = ?", (key.id,)):
             match key.kind:
                 case Kind.SERVICE:

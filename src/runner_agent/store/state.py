@@ -195,6 +195,7 @@ class State(Generic[P]):
             return
         self._queued.pop(key, None)
         if not self.latest.is_hot(key) and not self.shown.is_hot(key):
+            self.latest.archive.learn(key, self.latest.peek(key))
             self.latest.drop(key)
             self.shown.drop(key)
         elif not self.shown.holds(key):  # a draft has warmed it
