@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +82,53 @@ def soak() -> str:
     return "\n".join(lines)
 
 
+def crowd() -> str:
+    """How long the reads of the newest crowd waited, and what the agent spent for it."""
+    trials = list(_lines("crowd"))
+    if not trials:
+        return NONE_YET
+    last, wrong = trials[-1], sum(len(one["wrong"]) for one in trials)
+    table = {
+        "seconds": last["seconds"],
+        "requests a second": last["requests_s"],
+        "commands started a second": last["starts_s"],
+        "reads timed": f"{last['reads']:,}",
+        "p50": f"{last['p50_ms']} ms",
+        "p99": f"{last['p99_ms']} ms",
+        "slowest": f"{last['max_ms']} ms",
+        "processors: agent": last["agent_cpu"],
+        "clients": last["crowd_cpu"],
+        "wrong": wrong,
+    }
+    return "\n".join(
+        f"| {' | '.join(map(str, row))} |" for row in (table, ["---"] * len(table), table.values())
+    )
+
+
+def histories() -> str:
+    """How far one has looked for histories that break a rule, and since when there was none."""
+    chunks = list(_lines("histories"))
+    if not chunks:
+        return NONE_YET
+    clean = list(takewhile(lambda one: not one["wrong"], reversed(chunks)))
+    steps, since = (sum(int(one["steps"]) for one in some) for some in (chunks, clean))
+    found = sum(len(one["wrong"]) for one in chunks)
+    hours = sum(float(one["seconds"]) for one in chunks) / 3600
+    return (
+        "| steps | histories that failed | steps since the last | hours | newest |\n|---|---|---|---|---|\n"
+        f"| {steps:,} | {found} | {since:,} | {hours:.1f} | {chunks[-1]['date'][:10]} |"
+    )
+
+
 def mutations() -> str:
-    """Which defects the histories saw."""
+    """Which defects the histories saw, and as what."""
     newest = {one["name"]: one for one in _lines("mutations")}
     if not newest:
         return NONE_YET
-    lines = [f"| {one['name']} | {one['file']} | {_seen(one['caught'])} |" for one in newest.values()]
-    return "\n".join(["| defect | in | seen |", "|---|---|---|", *lines])
-
-
-def _seen(caught: str) -> str:
-    """In a few words, without the names that differ from time to time."""
-    return "yes" if caught else "**no**"
+    lines = [
+        f"| {one['name']} | {one['file']} | {one['caught'] or '**nothing**'} |" for one in newest.values()
+    ]
+    return "\n".join(["| defect | in | what was seen first |", "|---|---|---|", *lines])
 
 
 def _lines(trial: str) -> Iterator[dict[str, Any]]:

@@ -55,13 +55,25 @@ def test_rule_3_7_ends_stopped_whatever_the_exit_code() -> None:
         assert (stage.phase, stage.message) == (STOPPED, "")
 
 
-def test_rule_3_7_leftovers_of_a_terminated_start_have_that_deadline_too() -> None:
+def test_rule_3_7_leftovers_of_a_terminated_start_have_their_own_grace() -> None:
+    """Their holder kills them then; from there on so do we, and who outlives it is named (rule 3.9)."""
     stage = running()
     stage.stop()
     stage.after(100)
     stage.ended(Signaled(15), START)
     stage.program(START).shrugs = 1
-    assert stage.after(19.999) == []
+    assert stage.after(9.999) == []
+    assert stage.after(0.001) == [Kill(START)]
+    assert stage.phase is STOPPING
+
+
+def test_rule_3_7_leftovers_of_a_terminated_start_have_that_deadline_too() -> None:
+    stage = running()
+    stage.stop()
+    stage.after(115)
+    stage.ended(Signaled(15), START)
+    stage.program(START).shrugs = 1
+    assert stage.after(4.999) == []
     assert stage.after(0.001) == [Kill(START)]
     assert stage.phase is STOPPING
 

@@ -9,16 +9,19 @@ from runner_agent.core.explain import explain_execution
 from runner_agent.core.explanation import Present
 from runner_agent.core.timing import Timing
 from runner_agent.executors.base import RunRequest
-from runner_agent.model.ids import BootMark, Instant, Reference, Version
+from runner_agent.model.ids import BootMark, Instant, Reference, StepId, Version
 from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase
 from runner_agent.model.plans import PlanStep, TaskWork
 from runner_agent.model.records import Execution, Key, Kind, Service, Step, Task
 from runner_agent.store.memory import MemoryStore
-from tests.histories.reference import AT_REST, RANK, SOON, Scripts, ServiceModel, Session
+from tests.histories.reference import AT_REST, EXACT, RANK, SOON, Scripts, ServiceModel, Session
 from tests.histories.reference_executions import ExecutionModel, TaskModel, step_allowed
 from tests.histories.witness import Seen, WitnessedWorld
 
 FOREVER = float("inf")
+MANY = 100
+LOOK, LONGEST_LOOK = 0.5, 31.0
+"""Seconds between one SIGKILL and the next at least, and until everybody is told at most."""
 
 
 class Book:
@@ -33,6 +36,8 @@ class Book:
         self.runs: dict[str, Seen] = {}
         self.lag = SOON
         self.hindered = 0.0
+        self.unwritable = False
+        """The disk is full: nothing that becomes known is written, and what follows from it is not done."""
         self.down = False
         """The agent goes down: SIGTERM to all (rule 7.1)."""
         self.forced = False
@@ -56,11 +61,11 @@ class Book:
         self.hindered = max(self.hindered, until)
         for service in self.services.values():
             for session in service.sessions.values():
-                if session.alive or session.start is None:
+                if session.alive or session.rank < RANK[ServicePhase.STOPPED]:  # or its end is not told yet
                     session.murky = True
 
     def _lag(self) -> float:
-        return self.lag if self._now() > self.hindered else FOREVER
+        return FOREVER if self.unwritable or self._now() <= self.hindered else self.lag
 
     def by_reference(self, reference: str) -> ServiceModel | None:
         found = self._store.by_reference(Reference(reference))
@@ -127,14 +132,14 @@ class Book:
         if seen.request.role is RunRole.TASK:
             record = seen.request.log.stem
             members = [one for one in self.executions.values() if self._in_plan(one, record)]
-            main = [one for one in members if one.task == seen.request.reference and one.stopped is not None]
-            if any(one.holds(record) for one in members) and not main:
+            if any(one.holds(record) for one in members) and not self._condemned(record):
                 self.wrong.append(f"{seen.name} gets SIGTERM while an execution wants it")
         elif (owner := self._owner(seen)) and (reason := owner[0].may_terminate(owner[1], self._now())):
             self.wrong.append(f"{seen.name} gets SIGTERM {reason}")
 
     def killed(self, seen: Seen) -> None:
         self.stir()
+        self._judge_patience(seen)
         if seen.request.role is RunRole.TASK:
             now = self._now()
             due = seen.terminated is not None and now >= seen.terminated + 120 - 0.001
@@ -151,8 +156,17 @@ class Book:
         if self._now() <= self.hindered and (owner := self._owner(seen)):
             owner[1].murky = True
 
+    def _judge_patience(self, seen: Seen) -> None:
+        """Rule 3.8: after a SIGKILL one looks again with back-off."""
+        rested = seen.struck is None or self._now() - seen.struck >= LOOK - EXACT
+        if not rested and self._now() > self.hindered and not self.unwritable and not self.forced:
+            self.wrong.append(f"{seen.name} gets SIGKILL again, too soon")
+            if len(self.wrong) > MANY:
+                raise AssertionError(self.wrong[0])  # it would go on for ever
+
     def lost(self, seen: Seen) -> None:
         self.stir()
+        seen.lost = self._now() if seen.lost is None else seen.lost
 
     # --- tasks
 
@@ -162,6 +176,13 @@ class Book:
             if isinstance(step.work, TaskWork) and step.work.step == record:
                 return step
         return None
+
+    def _condemned(self, record: str) -> bool:
+        """The execution whose main task it is was stopped (rule 6.2)."""
+        return any(
+            one.stopped is not None and (step := self._in_plan(one, record)) and step.label == one.task
+            for one in self.executions.values()
+        )
 
     def _begins_task(self, request: RunRequest) -> None:
         record = request.log.stem
@@ -222,6 +243,8 @@ class Book:
             self.wrong.append(f"{reference} is there, and nobody defined it")
             return
         self._take_over_wish(service, model)
+        if self.wishing and service.deletion is not None:  # what follows may come before the answer
+            model.asked_to_go(self._now(), force=service.deletion.force)
         status = service.status
         session = model.sessions.get(status.session)
         if session is None:
@@ -266,7 +289,7 @@ class Book:
             model.stopped = self._now()
 
     def _gone(self, model: ServiceModel) -> None:
-        if model.deleting is None:
+        if model.deleting is None and not self.wishing:  # else it is entered in a moment
             self.wrong.append(f"{model.reference} is gone, and nobody deleted it")
         if any(session.alive for session in model.sessions.values()):
             self.wrong.append(f"{model.reference} is gone while a process lives (3.13)")
@@ -336,9 +359,16 @@ class Book:
                 self._judge_execution(execution, self.executions[execution.id])
         for task in self._store.tasks():
             self._judge_task(task)
+        for record, seen in self.runs.items():
+            step = self._store.get(Step, StepId(record))
+            if step is not None and step.status is not None:
+                self._judge_survivors(seen, step.status.failure_message)
 
     def _judge_service(self, service: Service, model: ServiceModel) -> None:
         now, status = self._now(), service.status
+        if (shown := model.sessions.get(status.session)) and not (shown.stop and shown.stop.alive):
+            for seen in shown.runs():
+                self._judge_survivors(seen, status.failure_message)
         if self._at_an_edge(model, now):
             return
         session = model.sessions.get(status.session)
@@ -362,6 +392,17 @@ class Book:
         ):
             self.wrong.append(f"{model.reference} does not begin the session that is wished for")
 
+    def _judge_survivors(self, seen: Seen, told: str) -> None:
+        """Rule 3.9: what outlives SIGKILL is named by its pid."""
+        if (
+            seen.killed is None
+            or seen.lost is not None
+            or self._now() < max(seen.killed, self.hindered) + LONGEST_LOOK
+        ):
+            return
+        if any(str(process.pid) not in told for process in seen.run.survivors()):
+            self.wrong.append(f"{seen.name} outlives SIGKILL, and nobody is told: {told!r}")
+
     @staticmethod
     def _at_an_edge(model: ServiceModel, now: float) -> bool:
         """Within a moment of a deadline: both sides of it are right."""
@@ -380,7 +421,10 @@ class Book:
                 shown = model.steps.get(step.id, ExecutionPhase.PENDING)
                 if shown is ExecutionPhase.PENDING and (model.failed or model.stopped is not None):
                     continue
-                allowed = step_allowed(model, self.runs.get(step.work.step), step.work.spec.command)
+                record = step.work.step
+                allowed = step_allowed(model, self.runs.get(record), step.work.spec.command)
+                if self._condemned(record):
+                    allowed |= {ExecutionPhase.FAILED}
                 if shown not in allowed:
                     told = sorted(one.value for one in allowed)
                     self.wrong.append(f"{execution.id}, {step.label}: {shown.value}, not one of {told}")

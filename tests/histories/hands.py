@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runner_agent.control.drafts import ServicePatch, TaskDraft, TaskPatch
 from runner_agent.core.timing import NANOSECONDS, Timing
-from runner_agent.model.errors import FailedPrecondition, ResourceExhausted, RunnerError
+from runner_agent.model.errors import FailedPrecondition, NotFound, ResourceExhausted, RunnerError
 from runner_agent.model.ids import ExecutionId, Reference
 from runner_agent.model.phases import ExecutionPhase, ServicePhase, Trigger
 from runner_agent.model.records import Execution, Service, Task
@@ -37,8 +37,16 @@ class Hands(History):
     def _find(self, name: str) -> Service | Task | None:
         return self.store.by_reference(Reference(name))
 
-    def _expect(self, answer: object, wanted: type[RunnerError] | None, what: str) -> bool:
-        """True if it was granted, as it should be."""
+    def _expect(
+        self,
+        answer: object,
+        wanted: type[RunnerError] | None,
+        what: str,
+        of: Service | Task | None = None,
+    ) -> bool:
+        """True if it was granted, as it should be. What is dying may be gone in that very moment."""
+        if of is not None and of.deletion is not None and isinstance(answer, NotFound):
+            wanted = None if self.store.get(type(of), of.id) is not None else NotFound
         refused = isinstance(answer, RunnerError)
         if isinstance(answer, ResourceExhausted):
             if self.store_works:
@@ -94,10 +102,12 @@ class Hands(History):
             stop=commands.stop,
             readiness_timeout=launch.readiness_timeout,
         )
-        busy = present.deletion is not None or present.status.phase not in AT_REST
         model = self.book.services[present.id]
         answer = self.wish(self.commands.services.update(present.id, patch))
-        if self._expect(answer, FailedPrecondition if busy else None, "update (rule 3.11)"):
+        # It may have come to rest, or begun, in that very moment.
+        then = answer if isinstance(answer, Service) else self.store.get(Service, present.id) or present
+        busy = then.deletion is not None or then.status.phase not in AT_REST
+        if self._expect(answer, FailedPrecondition if busy else None, "update (rule 3.11)", present):
             model.respecified(self._version, scripts)
 
     def _apply(self, present: Service | Task | None, file: AutomationsFile, scripts: Scripts | None) -> bool:
@@ -105,6 +115,8 @@ class Hands(History):
         if scripts is not None:
             self.book.defining = (str(file.services[0].reference), self._version, scripts)
         answer = self.wish(self.commands.file.apply(file, ALICE, patience=0.0))
+        if present is not None and not isinstance(answer, RunnerError):
+            dying = dying and self.store.get(type(present), present.id) is not None  # else gone meanwhile
         granted = self._expect(answer, FailedPrecondition if dying else None, "upsert (rules 1.6, 2.7)")
         if granted and isinstance(present, Service) and scripts is not None:
             self.book.services[present.id].respecified(self._version, scripts)
@@ -116,9 +128,9 @@ class Hands(History):
             return
         dying = service.deletion is not None
         model, was_attentive = self.book.services[service.id], self.attentive
-        renewed = model.would_be_renewed(service.status.session, self.loop.time())
+        renewed = model.would_be_renewed(service.status, self.loop.time())
         answer = self.wish(self.commands.services.start(service.id, ALICE))
-        if self._expect(answer, FailedPrecondition if dying else None, "start") and isinstance(
+        if self._expect(answer, FailedPrecondition if dying else None, "start", service) and isinstance(
             answer, Service
         ):
             if was_attentive and renewed is (answer.spec.session == service.spec.session):
@@ -129,14 +141,14 @@ class Hands(History):
         service = self._find(name)
         if isinstance(service, Service):
             answer = self.wish(self.commands.services.stop(service.id, ALICE))
-            if self._expect(answer, None, "stop"):
+            if self._expect(answer, None, "stop", service):
                 self.book.services[service.id].asked_to_stop(self.loop.time())
 
     def delete(self, name: str, *, force: bool = False) -> None:
         service = self._find(name)
         if isinstance(service, Service):
             answer = self.wish(self.commands.services.delete(service.id, ALICE, force=force))
-            if self._expect(answer, None, "delete"):
+            if self._expect(answer, None, "delete", service):
                 self.book.services[service.id].asked_to_go(self.loop.time(), force=force)
 
     # --- tasks
@@ -155,7 +167,7 @@ class Hands(History):
             patch = TaskPatch(command=spec.command)
             model.needs = self.book.tasks[present.id].needs
             answer = self.wish(self.commands.tasks.update(present.id, patch))
-            granted = self._expect(answer, FailedPrecondition if busy else None, "update of a task")
+            granted = self._expect(answer, FailedPrecondition if busy else None, "update of a task", present)
         elif present is None and by == "create":
             draft = TaskDraft(Reference(name), name, spec, "", (EVENT,), tuple(one.id for one in found))
             granted = self._expect(
@@ -178,7 +190,7 @@ class Hands(History):
         )
         running = [one.id for one in self.store.live_executions() if one.task_id == task.id]
         answer = self.wish(self.commands.tasks.delete(task.id, ALICE))
-        if self._expect(answer, FailedPrecondition if needed else None, "delete of a task"):
+        if self._expect(answer, FailedPrecondition if needed else None, "delete of a task", task):
             self._expect_stopped(running)
 
     def run_task(self, name: str) -> None:
@@ -187,7 +199,7 @@ class Hands(History):
             return
         broken = self._cannot_run(task)
         answer = self.wish(self.commands.executions.start_task(task.id, ALICE))
-        if self._expect(answer, FailedPrecondition if broken else None, "start of a task"):
+        if self._expect(answer, FailedPrecondition if broken else None, "start of a task", task):
             assert isinstance(answer, Execution)
             self.book.begun_execution(answer)
 
@@ -257,5 +269,6 @@ class Hands(History):
         self.passes(300.0)
         left = [seen.name for seen in self.live_runs()]
         assert not left, f"left: {left}\n{self.told()}"
-        assert not self.world.runs, f"not cleaned up: {self.world.runs}\n{self.told()}"
+        kept = [run.name for run in self.world.runs.values()]
+        assert not kept, f"not cleaned up: {kept}\n{self.told()}"
         assert self.scene.unfinished() == [], self.told()

@@ -30,6 +30,10 @@ T = TypeVar("T")
 ALICE = Caller("uid 1000")
 CALM = 70.0
 """Seconds after an outage when nothing is being retried any more: the longest rest is half of it."""
+FAST = Path("/dev/shm")
+"""Where there is one: a history makes and removes hundreds of files."""
+ROUNDS = 10_000
+"""Of the loop, at one moment: a hundred times what a firing takes."""
 AGAIN = 2.0
 """Seconds that a new agent takes at most to take up what there is."""
 
@@ -38,13 +42,27 @@ def disk_full() -> RunnerError:
     return ResourceExhausted("no space left on device")
 
 
+class PatientLoop(VirtualLoop):
+    """One that sees when nothing rests any more: its time would stand still for ever."""
+
+    _at, _rounds = 0.0, 0
+
+    def _run_once(self) -> None:
+        self._rounds = self._rounds + 1 if self.time() == self._at else 0
+        self._at = self.time()
+        if self._rounds > ROUNDS:
+            self._rounds = 0
+            raise AssertionError(f"there is no rest at t={self._at}")
+        super()._run_once()  # type: ignore[misc]
+
+
 class History:
     """Its methods are its steps, to be called from outside of any loop. `close` at the end."""
 
     def __init__(self, timing: Timing | None = None) -> None:
         self.timing = timing or Timing()
-        self.loop = VirtualLoop()
-        self.folder = Path(tempfile.mkdtemp(prefix="history-"))
+        self.loop = PatientLoop()
+        self.folder = Path(tempfile.mkdtemp(prefix="history-", dir=FAST if FAST.is_dir() else None))
         self.faults = Faults()
         self._outages: dict[str, float] = {}
         self.book = Book(self.loop.time)
@@ -88,8 +106,8 @@ class History:
         if self.attentive:
             self.book.judge()
         defects = [entry for entry in self.log if entry.get("exc_info")]
-        assert not defects, f"a defect is logged: {defects}\n{self.told()}"
         assert not self.book.wrong, f"{self.book.wrong}\n{self.told()}"
+        assert not defects, f"a defect is logged: {defects}\n{self.told()}"
         self.log.clear()
 
     def told(self) -> str:
@@ -165,6 +183,7 @@ class History:
 
     def disk(self, *, full: bool) -> None:
         self.store_works = not full
+        self.book.unwritable = full
         self.store.refuse(disk_full if full else None)
         self._outage("disk", begins=full)
 
@@ -199,7 +218,6 @@ class History:
         self.launcher(reachable=True)
         if self.scene.agents:
             self.do(self.scene.agents[-1].dies())
-        self.do(asyncio.sleep(self.world.start_takes + 0.001))  # no buffer outlives a reboot
         self.book.rebooted()
         self.world.reboot()
         self.scene.clock.reboot(self.loop.time())

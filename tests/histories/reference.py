@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner_agent.model.phases import RunRole, ServicePhase
+from runner_agent.model.records import ServiceStatus
 from runner_agent.model.runs import Exited
 from tests.histories.witness import Seen
 
@@ -104,7 +105,7 @@ class ServiceModel:
         """Those it began with, or, before, one of those it may begin with."""
         return self.specs[session.start.version if session.start is not None else max(session.versions)]
 
-    def would_be_renewed(self, shown: str, now: float) -> bool | None:
+    def would_be_renewed(self, status: ServiceStatus, now: float) -> bool | None:
         """Whether a start now asks for a new session (rule 3.6). None: it may or may not."""
         session = self.sessions.get(self.session)
         if not self.running or session is None:
@@ -112,12 +113,12 @@ class ServiceModel:
         if session.start is None and session.maybe:
             return None
         if session.start is None:
-            return (
-                session.dead
-                or session.released is not None
-                or (shown == self.session and "#: cannot" in self.scripts(session).start)
-            )
-        return session.start.ended is not None or self.asked_down(session, now) is not None
+            failed = status.session == self.session and status.phase in AT_REST
+            return session.dead or session.released is not None or failed
+        if session.start.known is not None or session.released is not None:
+            return True
+        late = self.timed_out(session, now) is not None
+        return None if session.murky else late
 
     # --- what follows from them
 
@@ -129,7 +130,7 @@ class ServiceModel:
         if not self.scripts(session).ready:
             return start.at
         good = [one.ended for one in session.readies if one.ending == Exited(0) and one.ended is not None]
-        return min((at for at in good if start.ended is None or at <= start.ended), default=None)
+        return min((at for at in good if start.known is None or at <= start.known), default=None)
 
     def timed_out(self, session: Session, now: float) -> float | None:
         """When its readinessTimeout ended it (rule 3.4)."""
@@ -137,7 +138,7 @@ class ServiceModel:
         if start is None or not timeout or now < start.at + timeout:
             return None
         limit, ready = start.at + timeout, self.ready_at(session)
-        before = [at for at in (ready, start.ended, session.released) if at is not None]
+        before = [at for at in (ready, start.known, session.released) if at is not None]
         if any(abs(at - limit) < SOON for at in before):
             session.murky = True
         return None if any(at < limit for at in before) else limit
@@ -157,16 +158,18 @@ class ServiceModel:
         if start is None:
             return AT_REST if session.dead or asked is not None else self._not_begun(session)
         if session.alive:
-            if session.murky and start.ended is None and session.released is None:
+            if session.murky and start.known is None and session.released is None:
                 return frozenset({P.STARTING, P.RUNNING, P.STOPPING})
-            if asked is not None or start.ended is not None:
+            if asked is not None or start.known is not None:
                 return frozenset({P.STOPPING})
             return frozenset({P.STARTING if self.ready_at(session) is None else P.RUNNING})
-        if session.dead or session.murky or session.forced or start.ended is None:
+        if session.dead or session.murky or session.forced or start.known is None:
             return AT_REST
-        if asked is None or start.ended < asked:
-            return frozenset({P.STOPPED if start.ending == Exited(0) else P.FAILED})
-        return self._stopped(session, start.ended - asked < SOON)
+        by_itself = frozenset({P.STOPPED if start.ending == Exited(0) else P.FAILED})
+        if asked is None or start.known < asked:
+            return by_itself
+        stopped = self._stopped(session, start.known - asked < SOON)
+        return stopped | by_itself if start.known == asked else stopped  # which came first, nobody knows
 
     def _not_begun(self, session: Session) -> frozenset[ServicePhase]:
         phases: set[ServicePhase] = set()
@@ -217,12 +220,13 @@ class ServiceModel:
                 ("while another attempt lives" if any(one.alive for one in session.readies) else "")
                 or ("too soon after the last" if gone and now - max(gone) < PROBE_REST - EXACT else "")
                 or ("once ready" if self.ready_at(session) is not None else "")
-                or ("though start has ended" if _past(session.start.ended, now, lag) else "")
+                or ("though start has ended" if _past(session.start.known, now, lag) else "")
                 or ("though it is coming down" if _past(asked, now, lag) else "")
             )
         return (
             ("twice in a session" if session.stop is not None else "")
             or ("though nobody asked for a stop" if asked is None else "")
+            or ("though start had ended before" if _past(session.start.known, asked or now, lag) else "")
             or ("by force" if session.forced and now - (asked or now) > lag else "")
         )
 
@@ -246,7 +250,7 @@ class ServiceModel:
                 return "" if due or after_stop else "before its deadline"
             case RunRole.READY:
                 left = asked is not None or self.ready_at(session) is not None
-                return "" if left or (start is not None and start.ended is not None) else "while STARTING"
+                return "" if left or (start is not None and start.known is not None) else "while STARTING"
             case _:
                 return "" if now >= seen.at + GRACE - EXACT else "before its deadline"
 

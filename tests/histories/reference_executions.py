@@ -123,6 +123,7 @@ def step_allowed(one: ExecutionModel, seen: Seen | None, script: str) -> frozens
     allowed: set[ExecutionPhase] = set()
     if seen is None:
         allowed |= {P.PENDING, P.RUNNING} if "#: prepare" in script else set()
+        allowed |= {P.STOPPED} if "#: prepare" in script and one.stopped is not None else set()
         allowed |= {P.FAILED} if "#: cannot" in script else set()
     elif seen.alive:
         allowed |= {P.RUNNING}

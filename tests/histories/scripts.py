@@ -11,7 +11,8 @@ STARTS = (
     "setsid sh -c 'sleep infinity' & sleep infinity",
     "#: prepare 30\nsleep infinity",
     "#: cannot start no such directory\ntrue",
-    "#: unkillable 40\ntrap '' TERM; sleep infinity",
+    "#: unkillable 80\ntrap '' TERM; sleep infinity",
+    "#: unkillable 80\n(trap '' TERM; sleep infinity) & sleep 5",
 )
 READIES = (
     "",
@@ -42,6 +43,7 @@ TASKS = (
     "trap '' TERM; sleep infinity",
     "trap 'exit 0' TERM; sleep infinity",
     "(trap '' TERM; sleep infinity) & sleep 1",
+    "#: unkillable 80\n(trap '' TERM; sleep infinity) & sleep 1",
     "#: prepare 30\nsleep 1",
     "#: cannot start no such directory\ntrue",
 )

@@ -9,6 +9,7 @@ import pytest
 from runner_agent.model.phases import ServicePhase
 from runner_agent.model.records import Service
 from tests.histories.hands import Hands
+from tests.histories.steps import History, Step, play
 
 
 def _only(it: Hands) -> Service:
@@ -87,3 +88,119 @@ def test_what_could_not_be_cleared_for_want_of_a_launcher_is_cleared_later(point
         it.returns()
         it.passes(5)
         it.comes_to_rest()
+
+
+def test_a_ready_that_succeeds_after_start_has_ended_makes_nothing_run() -> None:
+    """Rule 3.2. The disk was full; then the end of `ready` was written before that of `start`."""
+    with closing(Hands()) as it:
+        it.service("b", "sleep 2", "#: prepare 5\ntrue", by="create and start")
+        it.passes(0.5)
+        it.disk(full=True)
+        it.passes(3)
+        it.passes(3)
+        it.disk(full=False)
+        it.passes(0.5)
+        it.comes_to_rest()
+
+
+@pytest.mark.parametrize("point", range(8, 16))
+def test_a_stop_in_the_moment_of_the_promise_ends_what_is_being_prepared(point: int) -> None:
+    """Rules 4.6, 7.1. Whoever looked before the new run's life had begun was told to look later."""
+    with closing(Hands()) as it:
+        it.service("a", "sleep infinity")
+        it.service("b", "sleep infinity")
+        it.task("w", "#: prepare 30\nsleep 1")
+        it.dies(point)
+        it.fire()
+        it.passes(0.5)
+        it.goes_down()
+        it.comes_to_rest()
+
+
+# ---------------------------------------------------------------- what the model did not know
+
+
+def _step(call: str, pause: float = 0.0, /, **given: object) -> Step:
+    return Step(call, given, pause)
+
+
+STUBBORN = "#: unkillable 80\n(trap '' TERM; sleep infinity) & sleep 5"
+SLOW, CANNOT = "#: prepare 30\nsleep 1", "#: cannot start no such directory\ntrue"
+NEWS: dict[str, History] = {
+    "the spec with which it could not start is not the one in force": [
+        _step("service", name="c", start=CANNOT, by="create and start"),
+        _step("service", 3.0, name="c", start="sleep infinity", by="create"),
+        _step("start", name="c"),
+    ],
+    "what is deleted may go while its next definition is read": [
+        _step("service", name="b", start="sleep infinity"),
+        _step("fire", 0.02),
+        _step("launcher", reachable=False),
+        _step("delete", name="b"),
+        _step("command_ends", index=0, code=0),
+        _step("service", name="b", start="sleep infinity"),
+    ],
+    "what is deleted may go before anybody is answered": [
+        _step("service", name="a", start=CANNOT),
+        _step("fire"),
+        _step("delete", name="a"),
+    ],
+    "what is deleted by force may be killed before anybody is answered": [
+        _step("service", name="a", start="sleep infinity"),
+        _step("task", name="w", command="true"),
+        _step("fire"),
+        _step("recovers"),
+        _step("delete", name="a", force=True),
+    ],
+    "what is updated may come to rest before anybody is answered": [
+        _step("service", name="b", start="sleep infinity"),
+        _step("fire"),
+        _step("stop", name="b"),
+        _step("service", name="b", start="sleep 2", by="update"),
+    ],
+    "what follows from an end that cannot be written is not done": [
+        _step("service", name="b", start="sleep 2", ready="#: prepare 5\ntrue"),
+        _step("fire", 0.5),
+        _step("disk", 80.0, full=True),
+    ],
+    "what is being prepared is condemned by its main execution": [
+        _step("task", name="w", command=SLOW),
+        _step("task", name="y", command="true", needs=("w",)),
+        _step("fire"),
+        _step("stop_execution", index=0),
+    ],
+    "what is being prepared is stopped with its execution, and waits for nothing": [
+        _step("task", name="w", command=SLOW),
+        _step("task", name="x", command="(trap '' TERM; sleep infinity) & sleep 1"),
+        _step("task", name="y", command="true", needs=("w", "x")),
+        _step("run_task", name="y"),
+        _step("stop_execution", 0.5, index=0),
+    ],
+    "what is updated may begin before anybody is answered": [
+        _step("service", name="a", start="sleep infinity"),
+        _step("task", name="x", command="true", needs=("a",)),
+        _step("dies", after=0),
+        _step("fire"),
+        _step("stop", name="a"),
+        _step("recovers"),
+        _step("service", name="a", start="sleep infinity", by="update"),
+    ],
+    "a stop and an exit in one moment end as either": [
+        _step("service", name="b", start="sleep infinity"),
+        _step("start", 3.0, name="b"),
+        _step("command_ends", index=0, code=1),
+        _step("stop", name="b"),
+    ],
+    "without its holder nobody can tell that a command has ended before all of it has": [
+        _step("service", name="a", start=STUBBORN, ready="#: prepare 5\ntrue"),
+        _step("start", 3.0, name="a"),
+        _step("loses_holder", index=0),
+        _step("command_ends", 3.0, index=0, code=0),
+        _step("start", name="a"),
+    ],
+}
+
+
+@pytest.mark.parametrize("news", NEWS)
+def test_the_model_knows(news: str) -> None:
+    play(NEWS[news])

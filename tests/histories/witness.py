@@ -20,12 +20,20 @@ BY_LAUNCHER = frozenset(
 
 @dataclass(eq=False, slots=True)
 class Seen:
-    """One run as the machine knows it; times are the machine's. `terminated`: the agent's first SIGTERM."""
+    """One run as the machine knows it; times are the machine's.
+
+    `terminated`: the agent's first SIGTERM. `killed`: the first SIGKILL, `struck`: the agent's last one.
+    `emptied`: nothing was left. `lost`: its holder was, and nobody could tell any more how it ended.
+    """
 
     run: Run
     at: float
     terminated: float | None = None
+    killed: float | None = None
+    struck: float | None = None
+    lost: float | None = None
     ended: float | None = None
+    emptied: float | None = None
 
     @property
     def request(self) -> RunRequest:
@@ -39,6 +47,12 @@ class Seen:
     def alive(self) -> bool:
         """Any process of it exists."""
         return bool(self.run.survivors())
+
+    @property
+    def known(self) -> float | None:
+        """When its command could be known to have ended: without its holder, with its last process."""
+        told = self.ended is not None and (self.lost is None or self.ended < self.lost)
+        return self.ended if told else self.emptied
 
     @property
     def ending(self) -> Ending | None:
@@ -95,12 +109,15 @@ class WitnessedWorld(World):
         def tapped_kill() -> None:
             if self.transcript[-1].what == f"kill {run.name}":  # else it is the holder's
                 self._witness.killed(seen)
+                seen.struck = self.now()
+            seen.killed = self.now() if seen.killed is None else seen.killed
             kill()
 
         def tapped_died(process: Process, ending: Ending) -> None:
             if process is run.leader:
                 seen.ended = self.now()
             died(process, ending)
+            seen.emptied = None if seen.alive else self.now()
             self._witness.ended(seen)
 
         run.terminate, run.kill, run.died = tapped_terminate, tapped_kill, tapped_died  # type: ignore[method-assign]

@@ -47,7 +47,7 @@ def bring_down(
     role: RunRole, proc: Proc, course: Down, kills: Kills, grace: float, now: Instant, timing: Timing
 ) -> Decision:
     """SIGTERM at once; SIGKILL once `grace` seconds have passed since it was sent, never before, unless by
-    force.
+    force. What outlives the command itself has the leftovers' grace, if that is over sooner (rule 3.7).
     """
     if course.force:
         return kill(role, proc, kills, now, timing)
@@ -55,8 +55,10 @@ def bring_down(
         return REST
     if course.terminated_at is None:
         return do(Terminate(role))
-    deadline = Instant(course.terminated_at + grace)
-    return rest(deadline) if now < deadline else kill(role, proc, kills, now, timing)
+    deadline = course.terminated_at + grace
+    if isinstance(proc, Ended):
+        deadline = min(deadline, max(course.terminated_at, proc.at) + timing.leftover_grace)
+    return rest(Instant(deadline)) if now < deadline else kill(role, proc, kills, now, timing)
 
 
 def struck(kills: Kills, at: Instant) -> Kills:

@@ -43,10 +43,12 @@ class ScriptedExecutor:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Handle] = loop.create_future()
         self._world.say(f"start {_name(request)}")
-        loop.call_later(self._world.start_takes, self._arrive, request, answer)
+        loop.call_later(self._world.start_takes, self._arrive, request, answer, self._world.boots)
         return await answer
 
-    def _arrive(self, request: RunRequest, answer: "asyncio.Future[Handle]") -> None:
+    def _arrive(self, request: RunRequest, answer: "asyncio.Future[Handle]", boot: int) -> None:
+        if boot != self._world.boots:
+            return
         try:
             handle = self._begin(request)
         except (CannotStart, Unavailable) as error:

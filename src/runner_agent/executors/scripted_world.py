@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from runner_agent.executors.base import RunRequest
 from runner_agent.executors.scripted_language import Script, parse
 from runner_agent.executors.scripted_process import Process
 from runner_agent.launcher.redactor import redact
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
 from runner_agent.model.runs import Ending, Exited, Lost, Signaled
 
@@ -51,6 +51,8 @@ class World:
         self.on_begin: Callable[[RunRequest], None] | None = None
         self.start_takes = 0.0
         """Seconds that a start request lies in a buffer, where it stays when the agent that sent it dies."""
+        self.boots = 1
+        """How often the machine has started; what lies in a buffer is gone with its boot."""
         self.began: float | None = None
         """When the transcript's time begins, by the loop's clock; unless told, at its first entry."""
         self._pids = count(100)
@@ -83,6 +85,7 @@ class World:
 
     def reboot(self) -> None:
         """End everything without a trace, as a machine does that restarts."""
+        self.boots += 1
         for run in self.runs.values():
             run.vanish()
         self.runs.clear()
@@ -101,7 +104,7 @@ class Run:
         self.ended = asyncio.Event()
         self.empty = asyncio.Event()
         self.processes: list[Process] = []
-        self._lingering = self._killing = self._lost = False
+        self._lingering = self._killing = self._lost = self._overdue = False
         self._ladder: asyncio.TimerHandle | None = None
         self.began_ns = math.ceil(asyncio.get_running_loop().time() * 1e9)
         if request.note:
@@ -183,6 +186,8 @@ class Run:
                 self.world.say(f"{self.name} left {len(self._alive())} behind")
                 for process in self._alive():
                     process.terminate()
+            elif leftovers and self._overdue:
+                self._out_of_patience()
             return
         if self.empty.is_set():
             return
@@ -195,6 +200,9 @@ class Run:
         self.empty.set()
 
     def _out_of_patience(self) -> None:
+        self._overdue = self._lingering
+        if self._overdue:
+            return
         self.world.say(f"{self.name} leftovers killed")
         self.kill()
 

@@ -3,7 +3,7 @@ and writes down what it saw. It decides nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Generic, TypeVar
 
 from anyio import CancelScope
@@ -58,16 +58,25 @@ class Life(Generic[R]):
         self.task: asyncio.Task[None] | None = None
         self.known = asyncio.Event()
         self._tell: Callable[[Key], None] = _nobody
+        self._start_told: Callable[[Key], Awaitable[None]] = _at_once
         self._preparing = CancelScope()
         self._ours = self._asked = False
         self._redaction = means.requests.secrets.redaction()
 
-    async def run(self, proc: Starting | Live | Ended, *, fresh: bool, tell: Callable[[Key], None]) -> None:
-        """To the end. `tell` whose record it is once it is known what became of a run that is not `fresh`."""
+    async def run(
+        self,
+        proc: Starting | Live | Ended,
+        *,
+        fresh: bool,
+        tell: Callable[[Key], None],
+        start_told: Callable[[Key], Awaitable[None]],
+    ) -> None:
+        """To the end. `tell` whose record it is once it is known what became of a run that is not `fresh`.
+
+        `start_told` returns once the record says whether `start` lives, or raises Unavailable.
+        """
         self._ours = fresh
-        if fresh:
-            self.known.set()
-        self._tell = tell
+        self._tell, self._start_told = tell, start_told
         match proc:
             case Starting():
                 handle = await (self._start() if fresh else self._find())
@@ -155,12 +164,17 @@ class Life(Generic[R]):
         async with evidence.following(
             self.key, self.role, self.run_id, reference, self._on_output, read
         ) as outputs:
+            empty = False
             if ending is None:
                 ending = await self._in_time(executor.wait_ended(handle))
-                if not await self._empty_soon(executor, handle):
+                if self.role is RunRole.READY:  # of a service whose `start` has ended it says nothing
+                    await self._start_told(self.key)
+                empty = await self._empty_soon(executor, handle)
+                if not empty:
                     await outputs.complete()
                     await self._note(RunEnded(self.role, self.run_id, self._now(), ending))
-            await self._in_time(executor.wait_empty(handle))
+            if not empty:
+                await self._in_time(executor.wait_empty(handle))
             await outputs.finish()
             last_line = self._redaction.text(evidence.last_line(self.key, self.role))
             await self._note(RunGone(self.role, self.run_id, self._now(), ending, last_line))
@@ -221,3 +235,7 @@ class Life(Generic[R]):
 
 def _nobody(_: Key) -> None:
     """Nobody needs to be told."""
+
+
+async def _at_once(_: Key) -> None:
+    """There is nothing to wait for."""

@@ -7,7 +7,6 @@ are the same thing.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 import structlog
@@ -15,7 +14,8 @@ import structlog
 from runner_agent.core.facts import (
     Promised,
 )
-from runner_agent.model.errors import RunnerError
+from runner_agent.model.errors import RunnerError, Unavailable
+from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
 from runner_agent.model.records import Key, Service, Step
 from runner_agent.model.runs import (
@@ -23,6 +23,7 @@ from runner_agent.model.runs import (
     Gone,
     Idle,
     Live,
+    Proc,
     Starting,
 )
 from runner_agent.reconcile.life import Life
@@ -111,7 +112,9 @@ class Lives:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _follow(self, life: "Life[R]", proc: Starting | Live | Ended, *, fresh: bool) -> None:
-        if not fresh:
+        if fresh:
+            life.known.set()  # now: whoever looks before it has run a step is not told to look again
+        else:
             self._finding.add(life.known)
         self._lives[proc.run_id] = cast("Life[Service] | Life[Step]", life)
         name = f"{life.key} {life.role.value}"
@@ -119,7 +122,7 @@ class Lives:
 
     async def _live(self, life: "Life[R]", proc: Starting | Live | Ended, *, fresh: bool) -> None:
         try:
-            await life.run(proc, fresh=fresh, tell=self._look)
+            await life.run(proc, fresh=fresh, tell=self._look, start_told=self._start_told)
             self._troubles.pop(life.run_id, None)
         except Exception as error:  # noqa: BLE001  one run's trouble must not end the others' lives
             self._trouble(life, error)
@@ -127,6 +130,21 @@ class Lives:
             del self._lives[life.run_id]
             self._finding.discard(life.known)
             life.known.set()
+
+    async def _start_told(self, key: Key) -> None:
+        """Return once the record says whether the service's `start` lives. Raises Unavailable if it cannot be
+        written now: told before, a `ready` that succeeded later would make RUNNING what has ended (rule 3.2).
+        """
+        start = self._start_of(key)
+        if isinstance(start, Starting | Live) and (life := self._lives.get(start.run_id)):
+            await life.known.wait()
+            start = self._start_of(key)
+        if isinstance(start, Starting | Live) and start.run_id not in self._lives:
+            raise Unavailable("it is not known whether start lives; this is told once that is")
+
+    def _start_of(self, key: Key) -> Proc:
+        service = self._means.store.get(Service, key.id)
+        return Idle() if service is None or service.run is None else service.run.start
 
     def _trouble(self, life: "Life[R]", error: Exception) -> None:
         now = self._means.clock.now()
