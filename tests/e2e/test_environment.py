@@ -29,7 +29,8 @@ import json, os
 print(os.getppid())
 json.dump(dict(os.environ), open("look.env", "w"))
 PY
-ls -l /proc/$$/fd | awk '/->/ {print $9, $11}' > look.fds
+ls -l /proc/$$/fd > look.all  # not into a pipe, whose ends the shell holds while it starts who reads it
+awk '/->/ {print $9, $11}' look.all > look.fds
 readlink /proc/self/fd/0 > look.stdin
 shopt -o errexit > look.errexit; shopt login_shell > look.login
 ps -o pid=,pgid=,sid= -p $$ > look.session

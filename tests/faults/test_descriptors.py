@@ -9,7 +9,7 @@ import json
 import resource
 import socket
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -53,11 +53,17 @@ def open_now(pid: int) -> int:
 
 
 def at_rest(pid: int) -> int:
-    """The number, once those of earlier connections and runs are closed: half a second without a change."""
+    """The number, once those of earlier connections and runs are closed: half a second without a change, and
+    no process being waited for, as the launcher is until it answers.
+    """
     seen: list[int] = []
 
     def unchanged() -> bool:
-        seen.append(open_now(pid))
+        names: list[str] = []
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                names.append(str(entry.readlink()))
+        seen.append(-len(seen) if "anon_inode:[pidfd]" in names else len(names))
         return len(seen) > 25 and len(set(seen[-25:])) == 1
 
     wait_until(unchanged, 20)

@@ -5,6 +5,7 @@ import socket
 from contextlib import suppress
 
 import structlog
+from anyio import CancelScope
 
 from runner_agent import __version__
 from runner_agent.control.base import Caller
@@ -71,6 +72,7 @@ class Agent:
 
     async def warm_up(self) -> None:
         """What makes the first run as quick as the next, and readiness need not wait for."""
+        CancelScope()  # anyio loads its half for asyncio now, not when a run has to be quick
         await self._machine.warm_up()
 
     async def bring_down(self, *, now: bool) -> None:
