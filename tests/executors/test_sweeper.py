@@ -1,4 +1,4 @@
-"""Folders of runs that are over: gone a little later, many at once, whatever is in them."""
+"""Folders of runs that are over: gone, many at once, whatever is in them."""
 
 from __future__ import annotations
 

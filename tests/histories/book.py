@@ -166,7 +166,7 @@ class Book:
 
     def lost(self, seen: Seen) -> None:
         self.stir()
-        seen.lost = self._now() if seen.lost is None else seen.lost
+        seen.lost, seen.untold = True, seen.untold or seen.ended is None
 
     # --- tasks
 
@@ -394,11 +394,7 @@ class Book:
 
     def _judge_survivors(self, seen: Seen, told: str) -> None:
         """Rule 3.9: what outlives SIGKILL is named by its pid."""
-        if (
-            seen.killed is None
-            or seen.lost is not None
-            or self._now() < max(seen.killed, self.hindered) + LONGEST_LOOK
-        ):
+        if seen.killed is None or seen.lost or self._now() < max(seen.killed, self.hindered) + LONGEST_LOOK:
             return
         if any(str(process.pid) not in told for process in seen.run.survivors()):
             self.wrong.append(f"{seen.name} outlives SIGKILL, and nobody is told: {told!r}")

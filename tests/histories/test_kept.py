@@ -191,6 +191,12 @@ NEWS: dict[str, History] = {
         _step("command_ends", index=0, code=1),
         _step("stop", name="b"),
     ],
+    "what ended before its holder was lost has been told": [
+        _step("service", name="a", start=STUBBORN),
+        _step("start", 0.02, name="a"),
+        _step("command_ends", index=0, code=0),
+        _step("loses_holder", 3.0, index=0),
+    ],
     "without its holder nobody can tell that a command has ended before all of it has": [
         _step("service", name="a", start=STUBBORN, ready="#: prepare 5\ntrue"),
         _step("start", 3.0, name="a"),

@@ -23,7 +23,7 @@ class Seen:
     """One run as the machine knows it; times are the machine's.
 
     `terminated`: the agent's first SIGTERM. `killed`: the first SIGKILL, `struck`: the agent's last one.
-    `emptied`: nothing was left. `lost`: its holder was, and nobody could tell any more how it ended.
+    `emptied`: nothing was left. `lost`: its holder was, and `untold`, before its command had ended.
     """
 
     run: Run
@@ -31,7 +31,8 @@ class Seen:
     terminated: float | None = None
     killed: float | None = None
     struck: float | None = None
-    lost: float | None = None
+    lost: bool = False
+    untold: bool = False
     ended: float | None = None
     emptied: float | None = None
 
@@ -51,8 +52,7 @@ class Seen:
     @property
     def known(self) -> float | None:
         """When its command could be known to have ended: without its holder, with its last process."""
-        told = self.ended is not None and (self.lost is None or self.ended < self.lost)
-        return self.ended if told else self.emptied
+        return self.emptied if self.untold else self.ended
 
     @property
     def ending(self) -> Ending | None:

@@ -1,4 +1,4 @@
-"""Clears away the folders of runs that are over, a little later and on a thread.
+"""Clears away the folders of runs that are over, on a thread, and many at a time where many end.
 
 Where a filesystem tells its disk of every block that it frees, to remove a folder takes 0.2 to 2 ms. Nobody
 is to wait for that: not the loop, and not a hundred runs that end together.
@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from runner_agent.launcher import records
 
 REST = 0.05
-"""Seconds in which folders gather: each time a thread wants the interpreter, a busy loop has to lend it."""
+"""Seconds in which folders gather where many go: each time a thread wants the interpreter, a busy loop has to
+lend it.
+"""
 
 
 class Sweeper:
@@ -33,7 +35,6 @@ class Sweeper:
     async def _sweep(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(REST)
                 batch, self._waiting = self._waiting, []
                 cleared = asyncio.to_thread(_clear, [folder for folder, _ in batch])
                 (error,) = await asyncio.gather(cleared, return_exceptions=True)
@@ -44,6 +45,8 @@ class Sweeper:
                         gone.set_result(None)
                     else:
                         gone.set_exception(error)
+                if self._waiting:  # many end: more will follow
+                    await asyncio.sleep(REST)
         finally:
             self._sweeping = None
 
