@@ -30,10 +30,10 @@ _MASKED = (
 _BOOT = r"""
 set -eu
 W=$1 ROOTS=$2 JOB=$3
-mount -t tmpfs -o mode=755 tmpfs "$W"; mkdir "$W/up" "$W/wk" "$W/root"
-mount -t overlay -o "lowerdir=$ROOTS,upperdir=$W/up,workdir=$W/wk" overlay "$W/root"
-cp -r "$JOB" "$W/root/job"
-units=$W/root/etc/systemd/system
+mount -t tmpfs -o mode=755 tmpfs "$W"; mkdir "$W/up" "$W/wk" "$W/tree"
+mount -t overlay -o "lowerdir=$ROOTS,upperdir=$W/up,workdir=$W/wk" overlay "$W/tree"
+cp -r "$JOB" "$W/tree/job"
+units=$W/tree/etc/systemd/system
 for unit in $MASKED; do ln -sf /dev/null "$units/$unit"; done
 cat >"$units/job.target" <<U
 [Unit]
@@ -52,9 +52,9 @@ ExecStart=/bin/bash -c 'bash run.sh; echo "rc=$?"'
 StandardOutput=file:/dev/ttyS0
 StandardError=inherit
 U
-tr -d - </proc/sys/kernel/random/uuid >"$W/root/etc/machine-id"
-mke2fs -q -t ext4 -O ^has_journal -E nodiscard -d "$W/root" "$W/disk" 2G
-umount "$W/root"
+tr -d - </proc/sys/kernel/random/uuid >"$W/tree/etc/machine-id"
+mke2fs -q -t ext4 -O ^has_journal -E nodiscard -d "$W/tree" "$W/disk" 2G
+umount "$W/tree"
 exec env -i PATH="$PATH" HOME="$W" TMPDIR="$W" taskset -c "$CPU" \
     $KERNEL mem=1024M uml_dir="$W" ubda="$W/disk" root=/dev/ubda rw quiet \
     systemd.unit=job.target con=null con0=null,fd:2 ssl=null ssl0=null,fd:1
