@@ -121,7 +121,7 @@ def test_a_full_disk_while_logging_ends_nobody(stage: Stage) -> None:
                         "loud",
                         r"""head -c 8000000 /dev/zero | tr '\0' x; touch written
 while [ ! -e go ]; do sleep 0.05; done
-echo after; echo ok=1 >> $GITPOD_OUTPUT""",
+echo; echo after; echo ok=1 >> $GITPOD_OUTPUT""",
                     ),
                 )
             )
