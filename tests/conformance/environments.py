@@ -1,7 +1,7 @@
 """Each foreign program in an environment of its own, made once and kept below `.venv-sdk/`.
 
 Nothing of it touches our environment: the SDKs pin what we must not, and two of them have one import name.
-A folder whose stamp does not name the very same recipe is made anew.
+What is installed stands in the locks of `requirements/sdk/`; a folder that was made of another is made anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).parents[2] / ".venv-sdk"
+TREE = Path(__file__).parents[2]
+LOCKS = TREE / "requirements" / "sdk"
+ROOT = TREE / ".venv-sdk"
 DRIVERS = Path(__file__).parent / "drivers"
 INSTALL = 240.0
 """Seconds one installation may take."""
@@ -28,21 +30,24 @@ Command = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What is installed where, and the program that speaks for it. `start` says how to run the driver."""
+    """A program that speaks for what the locks of its name hold. `start` says how to run the driver."""
 
     name: str
-    packages: tuple[str, ...]
     driver: str
     make: Callable[[Recipe, Path], None]
     start: Callable[[Recipe, Path], Command]
     arguments: tuple[str, ...] = ()
-    bare: tuple[str, ...] = ()
-    """Installed without what they depend on."""
 
     @property
     def stamp(self) -> str:
-        """The recipe in words; with another, what is there is thrown away."""
-        return " ".join((sys.version, *self.packages, *self.bare))
+        """What the folder is made of; with another, what is there is thrown away."""
+        locks = (lock for lock in (*self.locks, LOCKS / self.name / "package-lock.json") if lock.exists())
+        return "\n".join((sys.version, *(lock.read_text() for lock in locks)))
+
+    @property
+    def locks(self) -> tuple[Path, Path]:
+        """Of Python packages. The second, where there is one, holds a package without what it depends on."""
+        return LOCKS / f"{self.name}.txt", LOCKS / f"{self.name}-alone.txt"
 
     def command(self) -> Command:
         """How to start the driver. Makes the environment if need be; CalledProcessError if that fails."""
@@ -81,9 +86,9 @@ def _node() -> tuple[Path, Command]:
 def _make_python(recipe: Recipe, folder: Path) -> None:
     _run(sys.executable, "-m", "venv", str(folder))
     pip = (str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    _run(*pip, *recipe.packages)
-    if recipe.bare:
-        _run(*pip, "--no-deps", *recipe.bare)
+    for lock in recipe.locks:
+        if lock.exists():
+            _run(*pip, "--no-deps", "--require-hashes", "--only-binary=:all:", "--requirement", str(lock))
 
 
 def _make_python_0_12(recipe: Recipe, folder: Path) -> None:
@@ -96,10 +101,10 @@ def _make_python_0_12(recipe: Recipe, folder: Path) -> None:
 
 
 def _make_node(recipe: Recipe, folder: Path) -> None:
-    folder.mkdir()
+    shutil.copytree(LOCKS / recipe.name, folder)
     node, npm = _node()
     quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
-    _run(*npm, "install", *quiet, "--prefix", str(folder), *recipe.packages, first_on_path=node.parent)
+    _run(*npm, "ci", *quiet, "--prefix", str(folder), first_on_path=node.parent)
 
 
 def _run(*argv: str, first_on_path: Path | None = None) -> None:
@@ -111,22 +116,10 @@ def _run(*argv: str, first_on_path: Path | None = None) -> None:
         raise RuntimeError(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
 
 
-PYTHON_1_2 = Recipe("python-1.2.0", ("gitpod-sdk==1.2.0",), "python_1x.py", _make_python, _python)
-PYTHON_0_12 = Recipe(
-    "python-0.12.0", ("gitpod-sdk==0.12.0",), "python_0x.py", _make_python_0_12, _python, ("sync",)
-)
-PYTHON_0_11 = Recipe(
-    "python-0.11.0", ("gitpod-sdk==0.11.0",), "python_0x.py", _make_python, _python, ("async",)
-)
-NODE_0_6 = Recipe("node-0.6.0", ("@gitpod/sdk@0.6.0",), "node_0x.mjs", _make_node, _javascript)
-PROTOVALIDATE = Recipe(
-    "protovalidate",
-    ("protovalidate==2.1.0", "protobuf>=5.29.3,<6"),
-    "validator.py",
-    _make_python,
-    _python,
-    # The published descriptors, with their rules. Not their client: it wants another protobuf runtime.
-    bare=("gitpod-sdk==1.2.0",),
-)
+PYTHON_1_2 = Recipe("python-1.2.0", "python_1x.py", _make_python, _python)
+PYTHON_0_12 = Recipe("python-0.12.0", "python_0x.py", _make_python_0_12, _python, ("sync",))
+PYTHON_0_11 = Recipe("python-0.11.0", "python_0x.py", _make_python, _python, ("async",))
+NODE_0_6 = Recipe("node-0.6.0", "node_0x.mjs", _make_node, _javascript)
+PROTOVALIDATE = Recipe("protovalidate", "validator.py", _make_python, _python)
 SDKS = (PYTHON_1_2, PYTHON_0_12, PYTHON_0_11, NODE_0_6)
 EVERYTHING = (*SDKS, PROTOVALIDATE)

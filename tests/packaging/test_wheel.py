@@ -63,7 +63,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def test_beside_it_lies_what_is_pinned_and_nothing_else(wheels: Path, tree: Path) -> None:
     """A wheel of another version, left from before, would get into the packages."""
-    pinned = re.findall(r"^(\S+)==(\S+) ", (tree / "packaging/requirements.txt").read_text(), re.MULTILINE)
+    locks = [(tree / f"requirements/{name}.txt").read_text() for name in ("runtime", "pip")]
+    pinned = re.findall(r"^(\S+)==(\S+) ", "\n".join(locks), re.MULTILINE)
     names = (path.name.lower().split("-") for path in wheels.iterdir())
     there = {(name.replace("_", "-"), version) for name, version, *_ in names}
     assert {each for each in there if each[0] != "runner-agent"} == set(pinned)
