@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runner_agent.control.automations import DEFAULTS, MAX_BYTES, find_default, read_automations, read_file
-from runner_agent.control.automations_yaml import read_yaml
+from runner_agent.control.automations_yaml import load_yaml, read_yaml
 from runner_agent.control.documents import Listing, Malformed, Mapping, Node, Scalar
 from runner_agent.control.durations import parse_duration
 from runner_agent.control.file_errors import FileError, FileErrors
@@ -50,6 +50,41 @@ def test_rule_2_5_every_fault_is_told_with_its_place(path: Path) -> None:
     with pytest.raises(FileErrors) as caught:
         read_automations(path.name, path.read_bytes())
     assert str(caught.value).splitlines() == Path(f"{path}.errors").read_text().splitlines()
+
+
+@pytest.mark.parametrize("pure", [False, True], ids=["native", "pure"])
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("a: " + "[" * 5_000, 1, 36),
+        ("{a: " * 5_000, 1, 130),
+        ("[\n" * 5_000, 34, 1),
+        ("- " * 5_000 + "x", 1, 67),
+        ("? " * 5_000 + "x", 1, 67),
+    ],
+    ids=["flow", "maps", "lines", "block", "keys"],
+)
+def test_the_limit_of_nesting_is_ours_whichever_version_the_parser_has(
+    text: str, line: int, column: int, pure: bool
+) -> None:
+    """Newer parsers have one of their own, and look far enough ahead to come to it first."""
+    with pytest.raises(Malformed, match=r"^nested more than 32 levels deep$") as caught:
+        read_yaml(text, pure=pure)
+    assert (caught.value.mark.line, caught.value.mark.column) == (line, column)
+
+
+def test_plain_values_are_bounded_as_nodes_are() -> None:
+    """What configuration files are read with: no RecursionError, no second document."""
+    assert load_yaml("a: {b: [1, 2.5, yes, x]}") == {"a": {"b": [1, 2.5, True, "x"]}}
+    for text, said in [
+        ("a: " + "[" * 5_000, "line 1, column 36: nested more than 32 levels deep"),
+        ("a: 1\n--- 2", "line 2, column 1: a second document begins here"),
+        ("a: !!python/name:os.system x", "line 1, column 4: the tag"),
+        ("a: 2024-13-45", "month must be in 1..12"),
+        ("a: b: c", "line 1, column 5: not YAML"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            load_yaml(text)
 
 
 @pytest.mark.parametrize("path", VALID, ids=lambda path: path.name)

@@ -18,10 +18,12 @@ def with_settings(text: str | None, wanted: Mapping[str, str]) -> str:
     """`text`, or that of a new file, with these top-level settings. Raises CannotEdit."""
     import yaml
 
+    from runner_agent.control.automations_yaml import load_yaml
+
     before = OPENING if text is None else text
     try:
-        present: object = yaml.safe_load(before) or {}
-    except yaml.YAMLError as error:
+        present = load_yaml(before) or dict[object, object]()
+    except ValueError as error:
         raise CannotEdit(f"cannot be read as YAML: {error}") from None
     if not isinstance(present, dict):
         raise CannotEdit("is not a map of settings")
@@ -38,11 +40,11 @@ def with_settings(text: str | None, wanted: Mapping[str, str]) -> str:
 
 
 def _means(text: str, expected: dict[object, object]) -> bool:
-    import yaml
+    from runner_agent.control.automations_yaml import load_yaml
 
     try:
-        return (yaml.safe_load(text) or {}) == expected
-    except yaml.YAMLError:
+        return (load_yaml(text) or {}) == expected
+    except ValueError:
         return False
 
 

@@ -159,12 +159,12 @@ class Target:
 
     def _settled(self) -> tuple[str, Path]:
         """User and workspace: as asked for, else as configured, else as usual."""
-        import yaml
+        from runner_agent.control.automations_yaml import load_yaml
 
         text = self._config_there() or ""
         try:
-            present: object = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            present = load_yaml(text)
+        except ValueError as error:
             raise Quit(INVALID, f"{self.root / CONFIG} cannot be read as YAML: {error}") from None
         settings = cast("dict[object, object]", present if isinstance(present, dict) else {})
         user = self.user or str(settings.get("run_as") or "")

@@ -10,6 +10,7 @@ from json import JSONDecodeError, JSONDecoder
 
 from runner_agent.control.documents import (
     MAX_DEPTH,
+    TOO_DEEP,
     Listing,
     Malformed,
     Mapping,
@@ -72,7 +73,7 @@ class _Reader:
         first = self._peek()
         mark = self._mark(self._at)
         if depth > MAX_DEPTH:
-            raise Malformed(mark, f"nested more than {MAX_DEPTH} levels deep")
+            raise Malformed(mark, TOO_DEEP)
         if first == "{":
             return self._mapping(mark, depth)
         if first == "[":

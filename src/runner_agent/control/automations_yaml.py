@@ -1,4 +1,7 @@
-"""YAML text to marked nodes: safe tags only, anchors and merge keys resolved, depth and size bounded."""
+"""YAML text to marked nodes: safe tags only, anchors and merge keys resolved, depth and size bounded.
+
+Some versions of the parser bound the depth too, at another level. Ours is told, whichever version it is.
+"""
 
 import re
 from typing import Protocol, cast
@@ -20,6 +23,7 @@ from yaml.events import (
 
 from runner_agent.control.documents import (
     MAX_DEPTH,
+    TOO_DEEP,
     Listing,
     Malformed,
     Mapping,
@@ -62,7 +66,34 @@ def read_yaml(text: str, *, pure: bool = False) -> Node | None:
             mark_at(text, bad.start()),
             f"the character U+{ord(bad.group()):04X} may not stand in a YAML file; remove it",
         )
-    return _Builder(text, pure=pure).document()
+    try:
+        return _Builder(text, pure=pure).document()
+    except _ParserTooDeep as error:
+        if pure:
+            raise Malformed(error.mark, TOO_DEEP) from None
+        return read_yaml(text, pure=True)  # it looks less far ahead, and so comes to the place of our limit
+
+
+def load_yaml(text: str) -> object:
+    """Plain values, as `yaml.safe_load` gives them, of a text that `read_yaml` takes: a configuration file.
+
+    Raises ValueError with the place and the reason.
+    """
+    try:
+        read_yaml(text)
+        return cast("object", yaml.safe_load(text))
+    except Malformed as error:
+        raise ValueError(f"line {error.mark.line}, column {error.mark.column}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+class _ParserTooDeep(Exception):
+    """The parser has met its own limit of nesting, before it handed out what is beyond ours."""
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__(TOO_DEEP)
+        self.mark = mark
 
 
 class _Loader(Protocol):
@@ -99,6 +130,8 @@ class _Builder:
         try:
             event = self._loader.get_event()
         except yaml.MarkedYAMLError as error:
+            if "maximum nesting" in (error.problem or ""):
+                raise _ParserTooDeep(_place(error)) from None
             raise _syntax(error, self._text) from None
         except (yaml.YAMLError, ValueError, OverflowError) as error:  # an escape such as \U00110000
             raise Malformed(Mark(), f"not YAML: {error}") from None
@@ -108,7 +141,7 @@ class _Builder:
     def _node(self, event: Event, depth: int) -> Node:
         mark = _mark(event)
         if depth > MAX_DEPTH:
-            raise Malformed(mark, f"nested more than {MAX_DEPTH} levels deep")
+            raise Malformed(mark, TOO_DEEP)
         if isinstance(event, AliasEvent):
             return self._aliased(event.anchor or "", mark)
         assert isinstance(event, ScalarEvent | SequenceStartEvent | MappingStartEvent)
@@ -207,10 +240,14 @@ def _mark(event: Event) -> Mark:
     return Mark(at.line + 1, at.column + 1) if at is not None else Mark()
 
 
+def _place(error: yaml.MarkedYAMLError) -> Mark:
+    at = error.problem_mark or error.context_mark
+    return Mark(at.line + 1, at.column + 1) if at is not None else Mark()
+
+
 def _syntax(error: yaml.MarkedYAMLError, text: str) -> Malformed:
     """The parser's words, at the place it found the trouble; what it was reading then, where that helps."""
-    at = error.problem_mark or error.context_mark
-    mark = Mark(at.line + 1, at.column + 1) if at is not None else Mark()
+    mark = _place(error)
     if (conflict := _CONFLICT.search(text)) is not None:
         message = f"not YAML: '{conflict[0]}' is left of a merge conflict; resolve it"
         return Malformed(mark_at(text, conflict.start()), message)

@@ -5,6 +5,7 @@ from enum import Enum
 
 MAX_DEPTH = 32
 """Levels of nesting. An automations file needs six."""
+TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 MAX_NODES = 200_000
 """Nodes counted as written out, every use of an anchor again, so that aliases cannot blow a small file up."""
 

@@ -154,15 +154,15 @@ def _from_file(
     named = options.config is not None or bool(environ.get(f"{PREFIX}CONFIG"))
     if not named and not path.exists():
         return []
-    import yaml
+    from runner_agent.control.automations_yaml import load_yaml
 
     try:
-        content = cast("object", yaml.safe_load(path.read_text(encoding="utf-8")) or dict[object, object]())
+        content = load_yaml(path.read_text(encoding="utf-8")) or dict[object, object]()
     except OSError as error:
         told = f"cannot be read ({error.strerror}); name another file with --config"
         wrong.append(Violation(str(path), told))
         return []
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except ValueError as error:  # not UTF-8 either
         wrong.append(Violation(str(path), f"cannot be read as YAML: {error}"))
         return []
     if not isinstance(content, dict):
