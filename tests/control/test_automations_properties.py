@@ -68,6 +68,10 @@ def read(name: str, data: bytes) -> AutomationsFile | FileErrors:
         return refusal
 
 
+def in_yaml(document: Any, *, flow: bool = False) -> str:
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=flow)  # pyright: ignore[reportUnknownMemberType]
+
+
 def check(errors: tuple[FileError, ...]) -> None:
     assert errors
     assert list(errors) == sorted(errors)
@@ -115,7 +119,7 @@ def test_any_punctuation_is_read_or_refused(text: str) -> None:
 @given(anything | nearly)
 def test_any_document_is_read_or_refused_and_json_and_yaml_agree(document: Any) -> None:
     as_json = read("f", json.dumps(document).encode())
-    as_yaml = read("f", yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode())
+    as_yaml = read("f", in_yaml(document).encode())
     if isinstance(as_json, AutomationsFile):
         assert as_yaml == as_json
     else:
@@ -179,8 +183,7 @@ def test_what_a_file_says_is_what_is_read_whichever_way_it_is_written(document: 
     file = read("f.json", json.dumps(document).encode())
     assert isinstance(file, AutomationsFile)
     for flow in (True, False):
-        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=flow)
-        assert read("f.yaml", text.encode()) == file
+        assert read("f.yaml", in_yaml(document, flow=flow).encode()) == file
     assert read("f.json", json.dumps(as_message(file)).encode()) == file
     said = {one.reference: one.description for one in entries_of(file)}
     assert said == {key: one["description"] for part in document.values() for key, one in part.items()}

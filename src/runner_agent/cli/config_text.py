@@ -31,7 +31,8 @@ def with_settings(text: str | None, wanted: Mapping[str, str]) -> str:
     after = before
     for name, value in wanted.items():
         if settings.get(name) != value:
-            after = _with_line(after, name, yaml.safe_dump({name: value}))
+            line = yaml.safe_dump({name: value})  # pyright: ignore[reportUnknownMemberType]
+            after = _with_line(after, name, line)
             settings[name] = value
     if not _means(after, settings):
         lines = "; ".join(f"{name}: {value}" for name, value in wanted.items())

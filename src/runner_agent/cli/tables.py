@@ -34,7 +34,8 @@ def as_yaml(data: object) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)  # pyright: ignore[reportUnknownMemberType]
 
     Dumper.add_representer(str, text)
-    return yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True).rstrip("\n")
+    dumped = yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True)  # pyright: ignore[reportUnknownMemberType]
+    return dumped.rstrip("\n")
 
 
 def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], phase: int | None = None) -> str:
