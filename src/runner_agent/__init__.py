@@ -1,3 +1,3 @@
 """runner-agent: makes an environment's automations true. Floors are described in docs/architecture.md."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -42,7 +42,7 @@ def _scratch() -> Path:
 def tree() -> Path:
     """A copy of all that packages are made from: somebody may be at work on the tree itself."""
     into, hidden = _scratch() / "tree", shutil.ignore_patterns("__pycache__", ".*")
-    for name in ("src", "systemd", "scripts", "packaging"):
+    for name in ("src", "systemd", "scripts", "packaging", "requirements"):
         shutil.copytree(ROOT / name, into / name, ignore=hidden)
     for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"):
         shutil.copy(ROOT / name, into / name)
