@@ -194,7 +194,12 @@ def test_a_program_that_is_none(shared: Rig, scratch: Path) -> None:
 
 def test_a_command_that_is_too_long_says_how_long(shared: Rig) -> None:
     text = refusal(shared, "#" * 200_000)
-    assert "too long (the longest part has 200000 bytes" in text
+    assert "argument 2 is too long: it has 200000 bytes, and the kernel takes 131,071" in text
+    text = refusal(shared, env={"LONG": "hunter2" * 30_000})
+    assert "variable LONG is too long: it has 210005 bytes" in text
+    assert "hunter2" not in text
+    many = {f"V{number}": "x" * 100_000 for number in range(100)}
+    assert "too long together: 10000" in refusal(shared, env=many)
 
 
 def test_a_log_that_cannot_be_opened(shared: Rig) -> None:

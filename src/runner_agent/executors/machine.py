@@ -13,6 +13,7 @@ from runner_agent.executors.environment import FALLBACK_SHELL, Account, account,
 from runner_agent.executors.held import HeldRuns
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.executors.remains import clear_cgroup
+from runner_agent.executors.scripts import way
 from runner_agent.model.errors import CannotStart
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
@@ -75,6 +76,7 @@ class MachineExecutor(HeldRuns):
         user = self._account
         order: dict[str, object] = {
             "argv": [shell, "-c", request.script],
+            "stdin": way(request.script, shell, request.role),
             "env": {**user.env, **request.env, "RUNNER_AGENT_RUN_ID": request.run_id},
             "cwd": str(self._settings.workspace),
             "log": str(request.log),

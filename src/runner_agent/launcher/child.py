@@ -9,7 +9,7 @@ import os
 import select
 import signal
 
-from runner_agent.launcher import cgroup, system
+from runner_agent.launcher import cgroup, handing, system
 from runner_agent.launcher.reasons import NotStarted
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runner_agent.launcher.order import Order
 
 _PATIENCE = 1000  # milliseconds
-_STAGES = ("exec", "oom", "user", "cwd")
+_STAGES = ("exec", "oom", "user", "cwd", "script")
 
 
 def start(order: "Order", sink: int) -> int:
@@ -75,8 +75,13 @@ def _become(order: "Order", sink: int, tell: int) -> "NoReturn":
     stage = 0
     try:
         os.setsid()
-        null = os.open("/dev/null", os.O_RDONLY)
-        for number, source in ((0, null), (1, sink), (2, sink)):
+        if order.script:
+            stage = 4
+            stdin = handing.open_script(order)
+            stage = 0
+        else:
+            stdin = os.open("/dev/null", os.O_RDONLY)
+        for number, source in ((0, stdin), (1, sink), (2, sink)):
             os.dup2(source, number)
         if order.oom_score_adj is not None:
             stage = 1

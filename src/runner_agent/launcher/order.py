@@ -3,7 +3,7 @@
 import json
 import marshal
 
-from runner_agent.launcher import loglines
+from runner_agent.launcher import handing, loglines
 from runner_agent.launcher.wire import Message, Refused, cast
 
 _MOST_ID = 2**32 - 2
@@ -17,8 +17,8 @@ class Order:
 
     __slots__ = (
         "argv", "cgroup", "cwd", "env", "folder", "gid", "grace", "groups", "limits", "log", "note",
-        "oom_score_adj", "opening", "outlet", "quoted_id", "run_id", "secrets", "tended", "title", "uid",
-        "umask",
+        "oom_score_adj", "opening", "outlet", "quoted_id", "run_id", "script", "secrets", "tended", "title",
+        "uid", "umask",
     )  # fmt: skip
 
     def __init__(self, message: Message) -> None:
@@ -26,7 +26,8 @@ class Order:
         self.run_id = _path(message, "run_id")
         self.quoted_id = json.dumps(self.run_id).encode()
         self.folder = _path(message, "dir")
-        self.argv = [_text("argv", item) for item in _items(message, "argv")]
+        argv = [_text("argv", item) for item in _items(message, "argv")]
+        self.argv, self.script = handing.handed(argv, _text("stdin", message.get("stdin", "")))
         self.env = _environment(message.get("env"))
         self.cwd = _path(message, "cwd")
         self.log = _path(message, "log")
@@ -57,7 +58,7 @@ class Order:
         return marshal.dumps((
             self.argv, self.cgroup, self.cwd, self.env, self.folder, self.gid, self.grace, self.groups,
             self.limits, self.log, self.note, self.oom_score_adj, self.opening, self.outlet, self.quoted_id,
-            self.run_id, self.secrets, self.tended, self.title, self.uid, self.umask,
+            self.run_id, self.script, self.secrets, self.tended, self.title, self.uid, self.umask,
         ))
         # fmt: on
 
@@ -69,8 +70,8 @@ class Order:
         (
             order.argv, order.cgroup, order.cwd, order.env, order.folder, order.gid, order.grace,
             order.groups, order.limits, order.log, order.note, order.oom_score_adj, order.opening,
-            order.outlet, order.quoted_id, order.run_id, order.secrets, order.tended, order.title, order.uid,
-            order.umask,
+            order.outlet, order.quoted_id, order.run_id, order.script, order.secrets, order.tended,
+            order.title, order.uid, order.umask,
         ) = marshal.loads(dump)  # noqa: S302 - our own parent dumped it
         # fmt: on
         return order

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
+LONGEST = 131_071
+"""Bytes that the kernel takes in one argument or variable."""
 
 
 class NotStarted(Exception):
@@ -24,7 +26,7 @@ class NotStarted(Exception):
 def explain(stage: str, error: OSError, order: "Order") -> tuple[int, str]:
     """Exit code, as a shell would give it, and sentence, for an error at a stage of the start.
 
-    Stages: log, record, pipe, fork, oom, user, cwd, exec.
+    Stages: log, record, pipe, fork, oom, user, cwd, script, exec.
     """
     missing = stage == "exec" and error.errno == errno.ENOENT and not os.path.lexists(order.argv[0])
     return NOT_FOUND if missing else NOT_EXECUTABLE, _sentence(stage, error, order)
@@ -44,11 +46,7 @@ def _sentence(stage: str, error: OSError, order: "Order") -> str:
         case "exec", errno.ENOEXEC:
             return f"cannot run {program}: not a program (a script needs a first line such as #!/bin/sh)"
         case "exec", errno.E2BIG:
-            longest = max(len(os.fsencode(text)) for text in (*order.argv, *map("=".join, order.env.items())))
-            return (
-                f"cannot run {program}: command and environment are too long (the longest part has {longest}"
-                " bytes; the kernel takes 131,071 in one part); put the script into a file"
-            )
+            return f"cannot run {program}: {_too_long(order)}"
         case (("fork" | "exec"), errno.EAGAIN):
             return f"cannot start a process: {who} or the container has too many (ulimit -u, pids.max)"
         case (("fork" | "exec"), errno.ENOMEM):
@@ -67,3 +65,21 @@ def _sentence(stage: str, error: OSError, order: "Order") -> str:
             return f"cannot write to the run's folder {order.folder}: {words.lower()}"
         case _:
             return f"cannot start {program} ({stage}): {words.lower()}"
+
+
+def _too_long(order: "Order") -> str:
+    """Names of variables only: values may be secrets."""
+    parts = {f"variable {name}": f"{name}={value}" for name, value in order.env.items()}
+    parts |= {f"argument {number}": text for number, text in enumerate(order.argv)}
+    sizes = {name: len(os.fsencode(text)) for name, text in parts.items()}
+    longest = max(sizes, key=sizes.__getitem__)
+    if sizes[longest] > LONGEST:
+        return (
+            f"{longest} is too long: it has {sizes[longest]} bytes, and the kernel takes {LONGEST:,} in one"
+            " argument or variable; put it into a file, and give the file's name"
+        )
+    return (
+        f"arguments and environment are too long together: {sum(sizes.values())} bytes in {len(sizes)} parts"
+        f" (the longest is {longest}, {sizes[longest]} bytes), and the kernel takes a quarter of the limit of"
+        " the stack (ulimit -s); put long values into files"
+    )

@@ -6,7 +6,7 @@ directory, umask. What it had better not be for a moment even, a fork becomes (s
 
 import os
 
-from runner_agent.launcher import child
+from runner_agent.launcher import child, handing
 from runner_agent.launcher.reasons import NotStarted
 
 TYPE_CHECKING = False
@@ -16,19 +16,26 @@ if TYPE_CHECKING:
     from runner_agent.launcher.order import Order
 
 
-_STDIN = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+_NOTHING = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
 
 
 def spawn(order: "Order", sink: int) -> int:
-    """The pid, once the command executes: in a session of its own, stdin empty, stdout and stderr `sink`.
+    """The pid, once the command executes: in a session of its own, stdout and stderr `sink`, stdin empty, or
+    its script.
 
     Raises NotStarted.
     """
     if order.cgroup or order.uid is not None:
         return child.start(order, sink)
     back: list[Callable[[], None]] = []
+    stdin: tuple[int, ...] | tuple[int, int, str, int, int] = _NOTHING
     stage = "exec"
     try:
+        if order.script:
+            stage = "script"
+            memory = handing.open_script(order)
+            back.append(lambda: os.close(memory))
+            stdin = (os.POSIX_SPAWN_DUP2, memory, 0)
         if order.oom_score_adj is not None:
             stage = "oom"
             back.append(_take_oom_score(order.oom_score_adj))
@@ -40,7 +47,7 @@ def spawn(order: "Order", sink: int) -> int:
             order.argv[0],
             order.argv,
             order.env,
-            file_actions=(_STDIN, (os.POSIX_SPAWN_DUP2, sink, 1), (os.POSIX_SPAWN_DUP2, sink, 2)),
+            file_actions=(stdin, (os.POSIX_SPAWN_DUP2, sink, 1), (os.POSIX_SPAWN_DUP2, sink, 2)),
             setsid=True,
             setsigmask=(),  # their actions are at the defaults then, for the launcher ignores none
         )  # all other descriptors close at exec
