@@ -156,7 +156,9 @@ def test_rule_3_5_and_4_4_endings_in_words(ending: Ending, words: str) -> None:
 
 
 def test_words() -> None:
-    assert [signal_name(number) for number in (1, 9, 15, 64)] == ["SIGHUP", "SIGKILL", "SIGTERM", "signal 64"]
+    assert [signal_name(number) for number in (1, 9, 15)] == ["SIGHUP", "SIGKILL", "SIGTERM"]
+    assert [signal_name(number) for number in (34, 40, 63)] == ["SIGRTMIN", "SIGRTMIN+6", "SIGRTMIN+29"]
+    assert [signal_name(number) for number in (64, 32, 99)] == ["SIGRTMAX", "signal 32", "signal 99"]
     assert [seconds(one) for one in (120.0, 1.5, 86400.0, 0.001)] == ["120 s", "1.5 s", "86400 s", "0.001 s"]
     assert with_last_line("x", "") == "x"
     assert with_last_line("", "y") == ""

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner_agent.core.endings import signal_name as core_name
 from runner_agent.launcher import cgroup, procs, records, wire
+from runner_agent.launcher.signal_names import signal_name
 from tests.launcher.conftest import read_or_nothing
 from tests.launcher.rig import GATE, Client, Failed, Run, result, wait_dead
 from tests.support.escapes import ESCAPES, Escape, living
@@ -275,3 +277,17 @@ def test_a_hundred_at_once(rig: Rig) -> None:
         p for p in procs.descendants(rig.launcher_pid) if b"runner_agent.launcher" in read_or_nothing(p.pid)
     ]
     assert len(family) <= 4, "a nursery and its blanks"
+
+
+def test_a_signal_has_one_name_everywhere() -> None:
+    """The log, the status and the message are written by programs that share no code."""
+    numbers = range(-1, 130)
+    assert [signal_name(number) for number in numbers] == [core_name(number) for number in numbers]
+
+
+@pytest.mark.parametrize(("number", "name"), [(40, "SIGRTMIN+6"), (34, "SIGRTMIN"), (64, "SIGRTMAX")])
+def test_real_time_signals_have_names(shared: Rig, number: int, name: str) -> None:
+    run = shared.start(f"kill -{number} $$; sleep 60")
+    assert run.ended()["signal"] == number
+    run.wait_gone()
+    assert any(note.startswith(f"start was killed by {name} after") for note in run.notes), run.notes

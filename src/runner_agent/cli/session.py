@@ -16,6 +16,7 @@ from runner_agent.cli.view import AGENT
 from runner_agent.client.addresses import find_agent
 from runner_agent.client.agent import Agent
 from runner_agent.client.transport import Transport
+from runner_agent.core.endings import signal_name
 
 TICK = 0.25
 """Seconds between two looks at whether the agent's process has ended."""
@@ -117,7 +118,7 @@ class Own:
     def _outcome(self, process: AgentProcess, session: Session, *, until_done: bool) -> int:
         code = process.wait()
         if code < 0:
-            name = signal.Signals(-code).name
+            name = signal_name(-code)
             raise Quit(
                 FAILED, f"The agent was ended by {name}. What it ran goes on; run `up` again to take it over."
             )

@@ -12,6 +12,8 @@ _SIGNALS = (  # the position is the number
 )
 # fmt: on
 """Linux on x86 and ARM, by number; the signal module would tie this floor to the machine it runs on."""
+_FIRST, _LAST = 34, 64
+"""The real-time signals, as `kill -l` counts them; 32 and 33 are the C library's own."""
 _SHELL_CODES = {126: "found but not executable", 127: "command not found"}
 
 MACHINE_RESTARTED = "the machine restarted"
@@ -19,9 +21,13 @@ SUPERVISOR_LOST = "supervisor lost"
 
 
 def signal_name(number: int) -> str:
-    """SIGTERM for 15; "signal 99" for a number without a name."""
+    """SIGTERM for 15; SIGRTMIN+6 for 40; "signal 99" for a number without a name."""
     if 0 < number < len(_SIGNALS):
         return f"SIG{_SIGNALS[number]}"
+    if number == _LAST:
+        return "SIGRTMAX"
+    if _FIRST <= number < _LAST:
+        return "SIGRTMIN" + (f"+{number - _FIRST}" if number > _FIRST else "")
     return f"signal {number}"
 
 

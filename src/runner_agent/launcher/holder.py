@@ -11,6 +11,7 @@ import time
 
 from runner_agent.launcher import cgroup, loglines, procs, records, wire
 from runner_agent.launcher.ear import ear, wait
+from runner_agent.launcher.signal_names import signal_name
 from runner_agent.launcher.wire import cast
 
 TYPE_CHECKING = False
@@ -284,11 +285,3 @@ def in_words(record: "Message") -> str:
             return f"could not be started: {record['reason']}"
         case _:
             return f"is lost: {record['reason']}"
-
-
-def signal_name(number: int) -> str:
-    """SIGTERM, or SIGRTMIN+3."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"SIGRTMIN+{number - signal.SIGRTMIN}"
