@@ -112,6 +112,22 @@ def test_output_files_of_services_are_named_by_role(shared: Stage) -> None:
     ]
 
 
+def test_output_files_as_others_write_them(shared: Stage) -> None:
+    """Rule 5.3: CRLF, lines of a shell, and a file that is none any more: told, and nothing else is lost."""
+    script = (
+        "printf 'a=1\\r\\nexport b=2\\nc = 3\\nd<<E\\r\\n4\\r\\nE\\r\\n' >> $GITPOD_OUTPUT; sleep 0.5; "
+        "rm $GITPOD_OUTPUT; mkfifo $GITPOD_OUTPUT; (echo e=5 > $GITPOD_OUTPUT) & sleep 0.5; kill %1; true"
+    )
+    shared.apply(automations(tasks=(task_yaml("foreign", script),)))
+    execution = shared.run("foreign")
+    log = shared.log(execution_path(execution))
+    output = execution.get("status", {}).get("steps", [])[0].get("output", {})
+    assert output == {"a": "1", "d": "4"}, log
+    assert "runner-agent: GITPOD_OUTPUT line 2 is skipped: begins with export" in log
+    assert "runner-agent: GITPOD_OUTPUT line 3 is skipped: has blanks in its key" in log
+    assert log.count("runner-agent: GITPOD_OUTPUT is a pipe (FIFO) now, which is not read") == 1
+
+
 def test_a_command_calls_the_cli_without_deadlock(shared: Stage) -> None:
     """Rule 5.2: a task starts a service and another task, and asks; a stop command asks too."""
     helper = """set -e

@@ -17,7 +17,7 @@ from runner_agent.model.ids import Reference
 from runner_agent.model.phases import RunRole
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from runner_agent.kit.inotify import Inotify
@@ -30,6 +30,7 @@ class Published:
         self.path = path
         self.outputs: dict[str, str] = {}
         self.bad: list[BadLine] = []
+        self.troubles: list[str] = []
         self.mark = mark or Mark()
         self.news = 0
         self.bell = Bell()
@@ -39,6 +40,7 @@ class Published:
         self.outputs |= news.outputs
         self.bad += news.bad_lines
         self.mark = news.mark
+        self.troubles += [news.trouble] if news.trouble else []
         self.news += 1
         self.bell.ring()
 
@@ -189,6 +191,68 @@ async def test_links_and_pipes_are_not_read(tmp_path: Path, inotify: Inotify) ->
         await watched.watch.look()
         await watched.watch.finish()
         assert watched.outputs == {}
+
+
+def _removed(path: Path, _: Path) -> None:
+    path.unlink()
+
+
+def _linked(path: Path, private: Path) -> None:
+    path.unlink()
+    path.symlink_to(private)
+
+
+def _linked_hard(path: Path, private: Path) -> None:
+    path.unlink()
+    path.hardlink_to(private)
+
+
+def _piped(path: Path, _: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _folded(path: Path, _: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+REPLACED = [
+    (_removed, "was removed"),
+    (_linked, "is a symbolic link now"),
+    (_linked_hard, "has a second name"),
+    (_piped, "is a pipe (FIFO) now"),
+    (_folded, "is a folder now"),
+]
+
+
+@pytest.mark.parametrize(("replace", "told"), REPLACED)
+@pytest.mark.parametrize("lasting", [True, False], ids=["while it runs", "at its end"])
+async def test_what_is_in_the_file_s_place_is_told_once_and_never_read(
+    published: Published, tmp_path: Path, replace: Callable[[Path, Path], None], told: str, *, lasting: bool
+) -> None:
+    (tmp_path / "private").write_text("token=x\n")
+    published.append("a=1\n")
+    await published.until({"a": "1"})
+    replace(published.path, tmp_path / "private")
+    if lasting:
+        async with asyncio.timeout(60):
+            while not published.troubles:
+                await published.bell.wait(published.bell.rings)
+    for _ in range(2):
+        await published.watch.look()
+    await published.watch.finish()
+    assert published.outputs == {"a": "1"}
+    assert [trouble.startswith(told) for trouble in published.troubles] == [True]
+
+
+async def test_a_file_that_is_there_again_is_read_again(published: Published) -> None:
+    published.path.unlink()
+    published.path.mkdir()
+    await published.watch.look()
+    published.path.rmdir()
+    published.append("a=1\n")
+    await published.until({"a": "1"})
 
 
 async def test_a_large_file_leaves_turns_to_others(tmp_path: Path, inotify: Inotify) -> None:

@@ -18,17 +18,28 @@ _TURN = 65536
 """Bytes read before others get their turn: 20 ms if all of it are the shortest of lines."""
 _QUIET = 0.2
 """Seconds after which a last line without an end is taken for whole, for the time being."""
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, "a pipe (FIFO)"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _MEMORY = 64
 """Bytes before the place we read up to, by which we know the file again."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputNews:
-    """To be merged into the outputs: last write wins, "" unsets. `mark` is where to go on after a restart."""
+    """To be merged into the outputs: last write wins, "" unsets. `mark` is where to go on after a restart.
+    `trouble` says why the file is not read, "" if it is.
+    """
 
     outputs: Mapping[str, str]
     bad_lines: tuple[BadLine, ...]
     mark: Mark
+    trouble: str = ""
 
 
 def output_name(role: RunRole, reference: Reference) -> str:
@@ -57,6 +68,7 @@ class OutputWatch:
         self._position = self._parser.mark.offset
         self._memory = b""
         self._peeked: list[Finding] = []
+        self._troubles: set[str] = set()
         self._subscription: Subscription | None = None
         self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
             after, self._begin, inotify
@@ -72,6 +84,7 @@ class OutputWatch:
         self.close()
         await self._catch_up()
         self._tell_new(self._parser.finish())
+        self._tell_trouble(_trouble_at(self._path))
 
     def close(self) -> None:
         """Watch no more; what was not published yet is for the next one to find."""
@@ -88,7 +101,7 @@ class OutputWatch:
     async def _catch_up(self) -> None:
         """Read up to the present end: a command that never rests does not hold this up."""
         try:
-            end = self._path.stat().st_size
+            end = self._path.lstat().st_size
         except OSError:
             return
         more = True
@@ -108,6 +121,7 @@ class OutputWatch:
     def _look_at_rest(self) -> None:
         self._timer = None
         self._peek()
+        self._tell_trouble(_trouble_at(self._path))
 
     def _read(self) -> bool:
         """Publish what is new in whole lines. True: this was a turn's worth, and there may be more."""
@@ -116,10 +130,7 @@ class OutputWatch:
         except OSError:
             return False
         try:
-            # The command may put anything there, in a folder of its own user: a link or a pipe is not read,
-            # nor what has another name, which may be that of somebody else's file.
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            if _trouble(os.fstat(fd)):
                 return False
             if not self._knows(fd):
                 self._parser, self._position, self._memory = OutputParser(), 0, b""
@@ -147,6 +158,12 @@ class OutputWatch:
             self._peeked = found
             self._tell(found)
 
+    def _tell_trouble(self, trouble: str) -> None:
+        """Once for each kind, and when it stays: a file is away for a moment while a program replaces it."""
+        if trouble and trouble not in self._troubles:
+            self._troubles.add(trouble)
+            self._publish(OutputNews({}, (), self._parser.mark, trouble))
+
     def _tell_new(self, found: list[Finding]) -> None:
         if found:
             told, self._peeked = int(found[:1] == self._peeked), []
@@ -160,3 +177,28 @@ class OutputWatch:
         bad = tuple(finding for finding in found if isinstance(finding, BadLine))
         if found:
             self._publish(OutputNews(outputs, bad, self._parser.mark))
+
+
+def _trouble_at(path: Path) -> str:
+    """Why what stands there is not read; "" if it is."""
+    try:
+        trouble = _trouble(path.lstat())
+        if not trouble and not os.access(path, os.R_OK):
+            return "cannot be read by the agent; leave its mode as it is"
+        return trouble
+    except FileNotFoundError:
+        return "was removed; what was written to it before counts"
+    except OSError as error:
+        return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
+
+
+def _trouble(found: os.stat_result) -> str:
+    """The command may put anything there, in a folder of its own user: a link is not followed and a pipe not
+    waited for, nor is read what has another name, which may be that of somebody else's file.
+    """
+    for is_one, name in _KINDS:
+        if is_one(found.st_mode):
+            return f"is {name} now, which is not read; append lines to the file that was there"
+    if found.st_nlink > 1:
+        return "has a second name (a hard link), and is not read; append lines to it and leave it where it is"
+    return ""

@@ -14,6 +14,7 @@ MAX_VALUE = 4096
 
 _MAX_BYTES = MAX_KEY + 2 + 4 * MAX_VALUE
 """No good statement is longer: of a line or a block beyond it, nothing is kept."""
+_BOM = "\ufeff".encode()
 _MAX_REPORTS = 100
 """Bad lines of one file that are told of."""
 
@@ -98,7 +99,7 @@ class OutputParser:
         """What the unfinished last line would amount to if it ended here; changes nothing."""
         if not self._partial or self._partial_size > _MAX_BYTES:
             return []
-        line = bytes(self._partial)
+        line = self._plain(bytes(self._partial), self._line + 1)
         if self._block is None:
             found: Finding | _Opening | None = _read_statement(line, self._line + 1)
         else:
@@ -130,12 +131,19 @@ class OutputParser:
         self._partial_size = 0
         self._offset += size + ended_by
         self._line += 1
+        plain = self._plain(line, self._line)
+        size -= len(line) - len(plain)
         if self._block is None and size > _MAX_BYTES:
             found.append(BadLine(self._line, f"is longer than {_MAX_BYTES} bytes"))
         else:
-            self._read(line, size, self._line, found)
+            self._read(plain, size, self._line, found)
         if self._block is None:
             self._mark = Mark(self._offset, self._line)
+
+    @staticmethod
+    def _plain(line: bytes, number: int) -> bytes:
+        """Without what programs of other systems add: a carriage return, and a mark at the beginning."""
+        return line.removesuffix(b"\r").removeprefix(_BOM if number == 1 else b"")
 
     def _read(self, line: bytes, size: int, number: int, found: list[Finding]) -> None:
         if self._block is None:
@@ -212,6 +220,8 @@ def _close(block: _Block) -> Assign | BadLine:
 
 
 def _checked(key: str, value: str, number: int) -> Assign | BadLine:
+    if "\0" in value:
+        return BadLine(number, "has a NUL byte in its value; write text, in UTF-8")
     return Assign(key, value) if len(value) <= MAX_VALUE else _too_long(number)
 
 
@@ -224,6 +234,12 @@ def _bad_key(key: str, number: int) -> BadLine | None:
         return BadLine(number, "has no key")
     if len(key) > MAX_KEY:
         return BadLine(number, f"has a key of more than {MAX_KEY} characters")
+    if "\0" in key:
+        return BadLine(number, "has a NUL byte in its key; write text, in UTF-8")
+    if key.split()[:1] == ["export"] and key != "export":
+        return BadLine(number, "begins with export, which is for shells only; write key=value alone")
+    if any(map(str.isspace, key)):
+        return BadLine(number, "has blanks in its key; write key=value or key<<DELIMITER, a key without any")
     return None
 
 

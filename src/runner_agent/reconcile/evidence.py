@@ -188,6 +188,8 @@ class Reading:
     def _gather(self, news: OutputNews) -> None:
         for bad in news.bad_lines:
             self._note(f"GITPOD_OUTPUT line {bad.line} is skipped: {bad.reason}")
+        if news.trouble:
+            self._note(f"GITPOD_OUTPUT {news.trouble}")
         self._gathered |= news.outputs
         self._read = OutputMark(news.mark.offset, news.mark.line)
         self._bell.ring()
