@@ -25,6 +25,7 @@ from runner_agent.model.ids import Reference, RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Exited, Handle, Lost, Signaled
 from runner_agent.model.specs import Anywhere
+from tests.support.machines import ROOT_OR_CI
 from tests.support.processes import eventually, wait_until
 
 BOUND = 60.0
@@ -340,6 +341,23 @@ async def test_commands_run_as_another_user(place: Place) -> None:
         "x",
     ]
     await over(executor, handle)
+
+
+@pytest.mark.parametrize("run_as", ["", "nobody"])
+async def test_pwd_is_the_workspace_as_configured(place: Place, run_as: str) -> None:
+    place.folder.chmod(0o711)
+    real, link = place.folder / "real", place.folder / "link"
+    real.mkdir(mode=0o755)
+    link.symlink_to(real)
+    executor = place.executor(workspace=link, run_as=run_as if ROOT_OR_CI else "")
+    for shell in ("bash", "dash"):
+        script = f"exec {shell} -c 'echo $PWD; pwd; pwd -P; printenv PWD; cd ..; pwd'"
+        handle = await executor.start(replace(place.request(script), env={"PWD": "/elsewhere"}))
+        await over(executor, handle)
+        assert place.written(handle) == [
+            *map(str, (link, link, real.resolve(), link)),
+            str(place.folder),
+        ]
 
 
 async def test_every_process_of_a_run_carries_its_id(place: Place) -> None:

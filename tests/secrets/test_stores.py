@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from runner_agent.kit.patience import AT_ONCE, Patience, TookTooLong
 from runner_agent.secrets.folders import Folder, Found, Scope, is_secret_id
-from runner_agent.secrets.patience import AT_ONCE, Patience, TookTooLong
 from runner_agent.secrets.stores import Missing, SecretStores
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import structlog
 
+from runner_agent.executors.accounts import Accounts
 from runner_agent.executors.base import RunRequest
 from runner_agent.executors.delegated import NO_LIMITS, RunLimits
-from runner_agent.executors.environment import FALLBACK_SHELL, Account, account, find_shell
+from runner_agent.executors.environment import FALLBACK_SHELL, Account, find_shell
 from runner_agent.executors.held import HeldRuns
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.executors.remains import clear_cgroup
@@ -52,33 +53,35 @@ class MachineExecutor(HeldRuns):
             "machine", LauncherLink(settings.state_dir, settings.launcher_unit), settings.state_dir / "runs"
         )
         self._settings = settings
-        self._account: Account = account(settings.run_as, settings.environ, settings.own_path)
+        self._accounts = Accounts(settings.run_as, settings.environ, settings.own_path)
 
     async def prepare(self, request: RunRequest) -> None:
         """Nothing is slow here."""
 
     async def start(self, request: RunRequest) -> Handle:
-        shell = find_shell(self._settings.shell, self._account.env["PATH"])
+        user = await self._accounts.now()
+        shell = find_shell(self._settings.shell, user.env["PATH"])
         if shell is None:
             wanted = self._settings.shell or "bash or sh"
             raise CannotStart(f"the shell {wanted} is missing or not executable; install it or set `shell`")
         if shell == FALLBACK_SHELL and not self._settings.shell:
             log.warning("bash is missing, so sh runs what was written for it", reference=request.reference)
         self.make_folder(request.run_id)
-        return await self.order(request.run_id, self._order(request, shell))
+        return await self.order(request.run_id, self._order(request, shell, user))
 
     async def clean(self, run_id: RunId) -> None:
         if self._settings.cgroup:  # what holder and launcher did not live to remove
             clear_cgroup(self._cgroup(run_id))
         await super().clean(run_id)
 
-    def _order(self, request: RunRequest, shell: str) -> dict[str, object]:
-        user = self._account
+    def _order(self, request: RunRequest, shell: str, user: Account) -> dict[str, object]:
+        workspace = str(self._settings.workspace)
         order: dict[str, object] = {
             "argv": [shell, "-c", request.script],
             "stdin": way(request.script, shell, request.role),
-            "env": {**user.env, **request.env, "RUNNER_AGENT_RUN_ID": request.run_id},
-            "cwd": str(self._settings.workspace),
+            # Shells take PWD for the way they came, if it leads there: else a link would be resolved.
+            "env": {**user.env, **request.env, "PWD": workspace, "RUNNER_AGENT_RUN_ID": request.run_id},
+            "cwd": workspace,
             "log": str(request.log),
             "title": request.role.value,
             "note": request.note,

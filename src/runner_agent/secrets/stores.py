@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
+from runner_agent.kit.patience import LIMIT, Patience, Reading, TookTooLong
 from runner_agent.model.frozen import dataclass
 from runner_agent.secrets.folders import Folder, Found, Scope, Unusable, is_secret_id
-from runner_agent.secrets.patience import LIMIT, Patience, Reading, TookTooLong
 
 log = structlog.get_logger("secrets")
 

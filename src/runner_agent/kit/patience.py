@@ -67,7 +67,7 @@ class Patience:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, take)
 
-        threading.Thread(target=run, name="secrets", daemon=True).start()
+        threading.Thread(target=run, name="patience", daemon=True).start()
         try:
             async with asyncio.timeout(self._limit):
                 return await asyncio.shield(done)
