@@ -1,4 +1,4 @@
-"""The account of `run_as` at each start (rules 5.1, 5.2): as a login would have it, and not waited for long."""
+"""The account of `run_as` at each start (rules 5.1, 5.2): as a login would have it, and no long wait."""
 
 from __future__ import annotations
 

@@ -10,6 +10,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from runner_agent.daemon.beginning import begin
+
 if TYPE_CHECKING:
     from runner_agent.daemon.settings import ServeOptions
 
@@ -27,6 +29,7 @@ twentieth of all the daemon does.
 def serve(options: ServeOptions) -> int:
     """As `run.serve`. Looking for garbage among the modules it brings is a quarter of its start."""
     gc.disable()
+    begin()
     _import_structlog()
     _import_uvicorn()
     from runner_agent.daemon.run import serve

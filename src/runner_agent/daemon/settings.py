@@ -109,7 +109,8 @@ def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: i
     if wrong:
         raise InvalidArgument(*wrong)
     found.setdefault("state_dir", default_state_dir(environ, uid))
-    found.setdefault("workspace", Path.cwd())
+    if "workspace" not in found:
+        found["workspace"] = _current_folder()
     found.setdefault("credentials", credentials_directory(environ))
     for name in PATHS & found.keys():
         found[name] = cast("Path", found[name]).absolute()
@@ -120,6 +121,17 @@ def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: i
     if not any(address.startswith("unix:") for address in given) and (not given or _fits(own)):
         found["listen"] = (*given, f"unix:{own}")
     return Settings(**cast("dict[str, Any]", found))
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise InvalidArgument(
+            Violation(
+                "workspace", "the current folder does not exist any more; cd to one, or name a workspace"
+            )
+        ) from None
 
 
 def _require_directory(workspace: Path) -> None:
