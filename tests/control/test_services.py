@@ -99,6 +99,10 @@ async def test_rule_1_2_a_dying_object_still_holds_its_reference(
             "spec.runs_on.docker.image",
         ),
         (
+            ServiceEntry(Reference("a"), "A", Launch(ServiceCommands("x"), InDocker("docker://busybox"))),
+            "spec.runs_on.docker.image",
+        ),
+        (
             ServiceEntry(Reference("a"), "A", Launch(ServiceCommands("x"), env=(EnvVar("A=B", "c"),))),
             "spec.env[0].name",
         ),
@@ -123,6 +127,19 @@ async def test_rule_1_3_nothing_invalid_is_stored(
         await commands.services.create(entry, ALICE)
     assert [violation.path for violation in caught.value.violations] == [path]
     assert store.services() == []
+
+
+async def test_rule_1_6_an_update_to_a_name_that_no_image_has_is_refused(
+    commands: Commands, store: MemoryStore
+) -> None:
+    made = await commands.services.create(service_entry(), ALICE)
+    with pytest.raises(InvalidArgument, match=r"'a//b' is no name of an image: .*; write it like busybox:"):
+        await commands.services.update(made.id, ServicePatch(runs_on=InDocker("a//b")))
+    assert service_of(store) == made
+    updated = await commands.services.update(
+        made.id, ServicePatch(runs_on=InDocker("localhost:5000/a.b/c_d:1.2"))
+    )
+    assert updated.spec.launch.runs_on == InDocker("localhost:5000/a.b/c_d:1.2")
 
 
 async def test_rule_3_6_start_is_judged_against_the_wish(commands: Commands, store: MemoryStore) -> None:

@@ -206,6 +206,7 @@ async def test_rule_1_3_paths_are_those_of_the_file(commands: Commands) -> None:
     bad = a_file(
         ServiceEntry(Reference("web"), "", Launch(ServiceCommands("", "x\0"))),
         TaskEntry(Reference("t"), "T", TaskSpec("x", InDocker(""))),
+        TaskEntry(Reference("u"), "U", TaskSpec("x", InDocker("reg/Image:1"))),
     )
     with pytest.raises(InvalidArgument) as caught:
         await commands.file.apply(bad, ALICE)
@@ -214,6 +215,7 @@ async def test_rule_1_3_paths_are_those_of_the_file(commands: Commands) -> None:
         "automations_file.services.web.commands.start",
         "automations_file.services.web.commands.ready",
         "automations_file.tasks.t.runs_on.docker.image",
+        "automations_file.tasks.u.runs_on.docker.image",
     ]
 
 

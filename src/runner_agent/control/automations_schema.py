@@ -14,6 +14,7 @@ from runner_agent.control.dependencies import cycles, name_cycle
 from runner_agent.control.documents import Listing, Mark, Node, Scalar, Sort, describe, shorten
 from runner_agent.control.documents import Mapping as Map
 from runner_agent.control.durations import ACCEPTED, parse_duration
+from runner_agent.core.images import wrong_with_image
 from runner_agent.model.ids import Reference
 from runner_agent.model.phases import ServiceRole, Trigger
 from runner_agent.model.specs import (
@@ -183,7 +184,10 @@ class Schema:
                 self._faults.add(
                     item.at, item.path, f"expected KEY=VALUE or KEY, found {describe(item.node)}"
                 )
-        return InDocker(self._text(parts, "image", required=True), tuple(text for _, text in texts))
+        image = self._text(parts, "image", required=True)
+        if image and (wrong := wrong_with_image(image)):
+            self._faults.add(parts["image"].node.mark, parts["image"].path, wrong)
+        return InDocker(image, tuple(text for _, text in texts))
 
     def _duration(self, field: Field) -> int | None:
         if field.empty:

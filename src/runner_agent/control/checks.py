@@ -7,6 +7,7 @@ past.
 import re
 from collections.abc import Iterable, Iterator
 
+from runner_agent.core.images import wrong_with_image
 from runner_agent.model.errors import InvalidArgument, Violation
 from runner_agent.model.phases import Trigger
 from runner_agent.model.specs import (
@@ -83,7 +84,10 @@ def _metadata(metadata: ServiceMetadata | TaskMetadata, prefix: str) -> Iterator
 
 def _where(runs_on: RunsOn, env: tuple[EnvVar, ...], prefix: str) -> Iterator[Violation]:
     if isinstance(runs_on, InDocker):
-        yield from _text(f"{prefix}spec.runs_on.docker.image", runs_on.image, required=True)
+        path = f"{prefix}spec.runs_on.docker.image"
+        yield from _text(path, runs_on.image, required=True)
+        if runs_on.image and not unusable(runs_on.image) and (wrong := wrong_with_image(runs_on.image)):
+            yield Violation(path, wrong)
         for index, item in enumerate(runs_on.environment):
             yield from _text(f"{prefix}spec.runs_on.docker.environment[{index}]", item)
     for index, variable in enumerate(env):
