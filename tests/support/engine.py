@@ -90,7 +90,9 @@ class Engine:
     def start(self, *, live_restore: bool = True) -> None:
         """Start it and wait until it answers; with `live_restore` containers outlive it."""
         if self._warden is None:
-            command = [sys.executable, "-m", type(self).__module__, "warden", str(self.root)]
+            module = sys.modules[type(self).__module__].__spec__  # its name where it is run itself
+            assert module is not None
+            command = [sys.executable, "-m", module.name, "warden", str(self.root)]
             self._warden = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
         with (self.root / "dockerd.log").open("ab") as log:
             self._dockerd = subprocess.Popen(
