@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from pathlib import Path
 
-from runner_agent.cli.finding import Finding, ok, remark
+from runner_agent.cli.finding import Finding, broken, ok, remark
 from runner_agent.executors.docker_address import Choice
+from runner_agent.model.errors import CannotStart
 
 PATIENCE = 2.0
 """Seconds for an answer."""
@@ -17,7 +19,10 @@ _NEED = "only needed for `runsOn.docker` and the dev container"
 
 def engine(choice: Choice) -> Finding:
     """Reachable or not."""
-    address = choice.address()
+    try:
+        address = choice.address()
+    except CannotStart as error:
+        return broken(_CHECK, str(error), "until then runs in containers fail; other runs do not need it")
     if address.startswith("ssh:"):
         return remark(_CHECK, f"{address}: not asked", f"{_NEED}; over ssh only the docker command can ask")
     try:
@@ -42,7 +47,7 @@ def dev_container(choice: Choice, selector: str, workspace: Path) -> Finding:
     check = "dev container"
     try:
         found, absence = look(choice.address(), Selector(selector), workspace)
-    except (Away, Refusal) as error:
+    except (Away, Refusal, CannotStart) as error:
         return remark(check, str(error), "start Docker: until then automations without `runsOn` wait")
     if found is None:
         return remark(check, absence, "start it: until then automations without `runsOn` wait")
@@ -60,8 +65,10 @@ def _ping(address: str) -> tuple[int, str]:
     with _connected(address) as connection:
         connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
         answer = b""
+        end = time.monotonic() + PATIENCE
         while b"\r\n\r\n" not in answer and len(answer) < 65536 and (part := connection.recv(4096)):
             answer += part
+            connection.settimeout(max(end - time.monotonic(), 0.001))  # some answer drop by drop
     head, *headers = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
     fields = head.split()
     if len(fields) < 2 or not fields[0].startswith("HTTP/") or not fields[1].isdigit():

@@ -68,8 +68,10 @@ def of_inspection(told: Json, workspace: Path) -> DevContainer | None:
     the machine that commands would run in there.
     """
     state, config = _object(told.get("State")), _object(told.get("Config"))
-    pid = int(str(state.get("Pid") or 0))
-    if not state.get("Running") or state.get("Restarting") or state.get("Paused") or pid <= 0:
+    pid = state.get("Pid")
+    if not isinstance(pid, int) or pid <= 0:
+        return None
+    if not state.get("Running") or state.get("Restarting") or state.get("Paused"):
         return None
     own = _variables(_items(config.get("Env")))
     labels = {key: str(value) for key, value in _object(config.get("Labels")).items()}

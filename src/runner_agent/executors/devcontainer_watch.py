@@ -8,15 +8,16 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import cast
 from urllib.parse import quote
 
 import structlog
 
 from runner_agent.executors.base import RunRequest
 from runner_agent.executors.devcontainer_place import DevContainer, Selector, of_inspection
+from runner_agent.executors.docker_words import away
 from runner_agent.kit.bell import Bell
-from runner_agent.launcher.engine import Away, Engine, Refusal
+from runner_agent.launcher.engine import STRANGE, Away, Engine, Refusal, later, object_of, strange
+from runner_agent.model.errors import CannotStart
 
 __all__ = ["Away", "DevContainerWatch", "Refusal", "look"]
 
@@ -39,13 +40,16 @@ class DevContainerWatch:
         self.found: DevContainer | None = None
         self.absence = f"the dev container {selector.text} has not been looked for yet"
         self.changed = Bell()
+        self._trouble = ""
         self._away = False
 
     async def running(self, request: RunRequest) -> DevContainer:
-        """It, once it runs (rule 6.3). May be cancelled."""
+        """It, once it runs (rule 6.3). May be cancelled. Raises CannotStart where no Engine answers."""
         if self.found is not None and not Path(f"/proc/{self.found.pid}").exists():
             await self.now()  # the word of its end may still be on its way: Podman's takes half a second
         while self.found is None:
+            if self._trouble:
+                raise CannotStart(self._trouble)
             heard = self.changed.rings
             request.waits(self.absence)
             await self.changed.wait(heard)
@@ -54,7 +58,7 @@ class DevContainerWatch:
 
     async def now(self) -> DevContainer | None:
         """It, if it runs, as the Engine has it at this moment: events may still be on their way."""
-        with suppress(Away, Refusal, OSError, ValueError):
+        with suppress(Away, Refusal, CannotStart):
             await self._look()
         return self.found
 
@@ -75,25 +79,30 @@ class DevContainerWatch:
                         except TimeoutError:
                             pass
                         await self._look()
-            except (Away, Refusal, OSError, ValueError) as error:
+            except OSError as error:
+                words = away(self._address(), error.errno, str(error) or "no answer in time")
+                self._tell_away(words, trouble=isinstance(error, PermissionError))
+            except Away as error:
                 self._tell_away(str(error))
+            except (Refusal, CannotStart, ValueError) as error:
+                self._tell_away(str(error), trouble=True)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST)
 
     async def _look(self) -> None:
-        """What runs now. Raises Away, Refusal."""
+        """What runs now. Raises Away, Refusal, CannotStart."""
         self._set(*await asyncio.to_thread(look, self._address(), self._selector, self._workspace))
 
-    def _set(self, found: DevContainer | None, absence: str) -> None:
-        if (found, absence) != (self.found, self.absence):
-            self.found, self.absence = found, absence
+    def _set(self, found: DevContainer | None, absence: str, trouble: str = "") -> None:
+        if (found, absence, trouble) != (self.found, self.absence, self._trouble):
+            self.found, self.absence, self._trouble = found, absence, trouble
             self.changed.ring()
 
-    def _tell_away(self, why: str) -> None:
+    def _tell_away(self, why: str, *, trouble: bool = False) -> None:
         if not self._away:
             self._away = True
-            log.warning("the Docker Engine is away; looking again until it is back", error=why)
-        self._set(None, why)
+            log.warning("the Docker Engine does not answer as one; looking again until it does", error=why)
+        self._set(None, why, why if trouble else "")
 
     def _tell_back(self) -> None:
         if self._away:
@@ -106,7 +115,7 @@ def look(address: str, selector: Selector, workspace: Path) -> tuple[DevContaine
     told, absence = _inspected(Engine(address), selector)
     if told is None:
         return None, absence
-    name, state = str(told.get("Name", "")).removeprefix("/"), _object(told.get("State"))
+    name, state = str(told.get("Name", "")).removeprefix("/"), object_of(told.get("State"), "State")
     return of_inspection(told, workspace), f"the dev container {name} is {state.get('Status', 'not running')}"
 
 
@@ -118,11 +127,11 @@ def _inspected(engine: Engine, selector: Selector) -> tuple[Mapping[str, object]
     if (label := selector.label) is not None:
         filters = quote(json.dumps({"label": [label]}))
         absence = f"there is no dev container with the label {label}"
-        listed = _objects(engine.fetch("GET", f"/containers/json?all=1&filters={filters}"))
+        listed = engine.list("GET", f"/containers/json?all=1&filters={filters}")
         if not listed:
             return None, absence
-        best = max(listed, key=lambda one: (one.get("State") == "running", int(str(one.get("Created") or 0))))
-        which = str(best["Id"])
+        best = max(listed, key=lambda one: (one.get("State") == "running", _number(one.get("Created"))))
+        which = str(best.get("Id") or which)
     try:
         return engine.ask("GET", f"/containers/{quote(which, safe='')}/json"), ""
     except Refusal as refusal:
@@ -133,34 +142,52 @@ def _inspected(engine: Engine, selector: Selector) -> tuple[Mapping[str, object]
 
 @asynccontextmanager
 async def _events(address: str) -> AsyncGenerator[AsyncIterator[bytes]]:
-    """The Engine's events from now on, a line each, until it hangs up. Raises OSError, ValueError."""
+    """The Engine's events from now on, a line each, until it hangs up. Raises OSError, Refusal."""
     kind, _, rest = address.partition("://")
-    if kind == "unix":
-        reader, writer = await asyncio.open_unix_connection(rest)
-    else:
-        host, _, port = rest.rstrip("/").rpartition(":")
-        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    try:
+        if kind == "unix":
+            reader, writer = await asyncio.open_unix_connection(rest)
+        else:
+            host, _, port = rest.rstrip("/").rpartition(":")
+            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (ValueError, OverflowError) as error:
+        raise Refusal(STRANGE, f"the Docker Engine at {address} cannot be asked: {error}") from None
     try:
         writer.write(f"GET /events?filters={quote(_EVENTS)} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
         async with asyncio.timeout(FIRST * 150):
-            status = await reader.readline()
-            while (await reader.readline()).strip():
+            status = await _line(reader)
+            while (await _line(reader)).strip():
                 pass
+        if not status:
+            raise ConnectionResetError("it hung up")
         if b" 200 " not in status:
-            raise ValueError(f"{address} does not tell of events: {status.decode('latin-1').strip()}")
+            raise _no_events(address, status)
         yield _lines(reader)
     finally:
         writer.close()
 
 
 async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    while line := await reader.readline():
+    while line := await _line(reader):
         yield line
 
 
-def _objects(text: bytes) -> list[Mapping[str, object]]:
-    return [_object(one) for one in cast("list[object]", json.loads(text))]
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """The next line; a part of one that is too long, which tells of no container."""
+    try:
+        return await reader.readline()
+    except ValueError:
+        return b"?"
 
 
-def _object(value: object) -> Mapping[str, object]:
-    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
+def _no_events(address: str, status: bytes) -> Exception:
+    """What it means that it answered so: an Engine may be about to come up."""
+    said = status.decode("latin-1").strip()
+    code = said.split()[1] if said.startswith("HTTP/") and len(said.split()) > 1 else ""
+    if code.isdigit() and later(int(code), ""):
+        return Away(f"the Docker Engine at {address} asks to be tried later: {said}")
+    return Refusal(STRANGE, strange(address, said[:80]))
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 import runner_agent
+from runner_agent.core.images import wrong_with_image
 from runner_agent.executors.base import Executor, RunRequest
 from runner_agent.executors.docker_config import ENVIRONMENT, RUN, container_config, container_name
 from runner_agent.executors.docker_engine import DockerEngine
@@ -78,6 +79,8 @@ class DockerExecutor(HeldRuns):
             await self.inside.prepare(request)
             return
         image = _image(request)
+        if wrong := wrong_with_image(image):  # of a definition that was stored before such names were refused
+            raise CannotStart(wrong)
         if await self._engine.has_image(image):
             return
         with Progress(image, request) as progress:

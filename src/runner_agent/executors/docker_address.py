@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from runner_agent.model.errors import CannotStart
 from runner_agent.model.frozen import dataclass
 
 USUAL = "unix:///var/run/docker.sock"
@@ -20,7 +21,10 @@ class Choice:
     config: Path | None = None
 
     def address(self) -> str:
-        """`unix:///path` or `tcp://host:port`, or whatever else stands there. Read anew at each call."""
+        """`unix:///path` or `tcp://host:port`, or whatever else stands there. Read anew at each call.
+
+        Raises CannotStart for a context that does not exist: another Engine is not the one that was meant.
+        """
         return self.host or self._of_context() or USUAL
 
     def folder(self) -> Path:
@@ -31,20 +35,38 @@ class Choice:
             return Path("/.docker")
 
     def _of_context(self) -> str:
-        """The address of the docker command's context, "" for the default one or an unreadable one."""
-        try:
-            home = self.folder()
-            name = self.context
-            if not name:
-                text = (home / "config.json").read_text(encoding="utf-8")
-                name = str(cast("dict[str, object]", json.loads(text)).get("currentContext", ""))
-            if name in {"", "default"}:
-                return ""
-            folder = hashlib.sha256(name.encode()).hexdigest()
-            meta = json.loads((home / "contexts/meta" / folder / "meta.json").read_text(encoding="utf-8"))
-            return str(meta["Endpoints"]["docker"]["Host"])
-        except (OSError, ValueError, KeyError, TypeError):
+        """The address of the docker command's context, "" for the default one. Raises CannotStart."""
+        home = self.folder()
+        name, named_by = self.context, "DOCKER_CONTEXT"
+        if not name:
+            name, named_by = _current(home / "config.json"), f"currentContext in {home / 'config.json'}"
+        if name in {"", "default"}:
             return ""
+        file = home / "contexts/meta" / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+        file /= "meta.json"
+        try:
+            meta = json.loads(file.read_text(encoding="utf-8"))
+            return str(meta["Endpoints"]["docker"].get("Host") or "")
+        except FileNotFoundError:
+            fault = "does not exist"
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            fault = (
+                f"cannot be read from {file} ({getattr(error, 'strerror', None) or 'no context of Docker'})"
+            )
+        raise CannotStart(
+            f"the Docker context {name}, which {named_by} names, {fault}: see `docker context ls`, then name"
+            " one that exists, or set DOCKER_HOST"
+        )
+
+
+def _current(config: Path) -> str:
+    """The context in use, "" where the file names none or cannot be read: the docker command does without."""
+    try:
+        told: object = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    name = cast("dict[str, object]", told).get("currentContext") if isinstance(told, dict) else ""
+    return name if isinstance(name, str) else ""
 
 
 def choice(environ: Mapping[str, str]) -> Choice:

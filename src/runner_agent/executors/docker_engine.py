@@ -1,5 +1,6 @@
 """The Engine's API as the executor needs it, its errors made ours. aiodocker is loaded when first asked."""
 
+import asyncio
 import errno
 import json
 from collections.abc import AsyncGenerator, Mapping
@@ -8,17 +9,20 @@ from typing import TYPE_CHECKING, cast
 
 from runner_agent.executors.docker_address import Choice
 from runner_agent.executors.docker_login import login, with_registry
-from runner_agent.executors.docker_words import away, cannot_pull, explained
+from runner_agent.executors.docker_words import away, cannot_pull, explained, strange
+from runner_agent.launcher.engine import later
 from runner_agent.model.errors import CannotStart, Unavailable
 from runner_agent.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from aiodocker import Docker, DockerError
     from aiodocker.types import JSONValue
+    from aiohttp import TraceRequestRedirectParams
 
 PATIENCE = 60.0
 """Seconds for an answer other than a pull's."""
 _CANNOT_CONNECT = 900  # a status of aiodocker's own
+_UNKNOWN = 0
 
 _MEANT = (
     ("no such container", 404),
@@ -67,7 +71,7 @@ class DockerEngine:
             from aiodocker import DockerError
 
             try:
-                await docker.images.inspect(image)
+                _mapping(await docker.images.inspect(image))
             except DockerError as error:
                 if error.status == 404:
                     return False
@@ -79,21 +83,27 @@ class DockerEngine:
         from aiodocker import DockerError
 
         async with self._asked(image) as docker:
-            info = cast("Mapping[str, object]", await docker._query_json("info"))  # noqa: SLF001  typed
+            info = _mapping(await docker._query_json("info"))  # noqa: SLF001  typed
             auth = await login(image, self._choice.folder(), str(info.get("IndexServerAddress", "")))
             name = with_registry(image) if auth else image
             try:
+                steps = 0
                 async for step in docker.images.pull(name, auth=auth, stream=True):
-                    yield _layer(cast("Mapping[str, object]", step))
+                    steps += 1
+                    yield _layer(_mapping(step))
             except DockerError as error:
-                if error.status == _CANNOT_CONNECT:
+                if error.status == _CANNOT_CONNECT or later(error.status, error.message):
                     raise
-                raise CannotStart(cannot_pull(image, error.message)) from None
+                raise CannotStart(cannot_pull(image, _words(error))) from None
+        if not await self.has_image(image):  # the end of a stream does not say whether it was cut
+            if steps:
+                raise Unavailable(f"the pull of image {image} was cut off")
+            raise CannotStart(cannot_pull(image, "the Engine ended the pull without a word"))
 
     async def inspect(self, id_: str) -> Mapping[str, object]:
         """All that is known of a container."""
         async with self._asked("") as docker:
-            return cast("Mapping[str, object]", await docker._query_json(f"containers/{id_}/json"))  # noqa: SLF001
+            return _mapping(await docker._query_json(f"containers/{id_}/json"))  # noqa: SLF001
 
     async def create(self, name: str, config: Config) -> str:
         """The container's id; the same for the same name."""
@@ -121,7 +131,9 @@ class DockerEngine:
         async with self._asked("") as docker:
             query = {"all": "1", "filters": json.dumps({"label": list(labels)})}
             found: object = await docker._query_json("containers/json", params=query)  # noqa: SLF001  as it came
-            return cast("list[Mapping[str, object]]", found)
+            if not isinstance(found, list):
+                raise TypeError(f"{type(found).__name__} where a list is due")
+            return [_mapping(one) for one in cast("list[object]", found)]
 
     async def aclose(self) -> None:
         """Hang up."""
@@ -153,11 +165,13 @@ class DockerEngine:
         except DockerError as error:
             if error.status == _CANNOT_CONNECT:
                 raise _away(address, error) from None
-            if error.status >= 500 and "connection" in error.message.lower():
-                raise Unavailable(f"the Docker Engine cannot do it now: {error.message}") from None
-            raise CannotStart(explained(error.message, image)) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if later(error.status, error.message):
+                raise Unavailable(f"the Docker Engine cannot do it now: {_words(error)}") from None
+            raise CannotStart(explained(_words(error), image)) from None
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
             raise _away(address, error) from None
+        except (aiohttp.ClientError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise CannotStart(strange(address, _what(error))) from None
 
     async def _client(self, address: str) -> "Docker":
         import aiohttp
@@ -166,19 +180,49 @@ class DockerEngine:
         if self._docker is not None and self._address != address:
             await self.aclose()
         if self._docker is None:
-            self._docker = Docker(url=address, timeout=aiohttp.ClientTimeout(total=PATIENCE))
-            self._address = address
+            docker = Docker(url=address, timeout=aiohttp.ClientTimeout(total=PATIENCE))
+            watch = aiohttp.TraceConfig()
+            watch.on_request_redirect.append(_sent_elsewhere)
+            watch.freeze()
+            docker.session.trace_configs.append(watch)
+            self._docker, self._address = docker, address
         return self._docker
 
 
+async def _sent_elsewhere(_: object, __: object, told: "TraceRequestRedirectParams") -> None:
+    """No Engine does that: what it redirects are names that it cannot read (`//`)."""
+    await asyncio.sleep(0)
+    told.response.close()
+    raise ValueError(
+        f"status {told.response.status}, a redirection to {told.response.headers.get('Location')}"
+    )
+
+
 def _status(error: "DockerError") -> int:
-    """As Docker would have it."""
+    """As Docker would have it. That there is no such thing counts in the Engine's own words only."""
     said = error.message.lower()
-    return next((status for mark, status in _MEANT if mark in said), error.status)
+    status = next((status for mark, status in _MEANT if mark in said), error.status)
+    return _UNKNOWN if status == 404 and "no such" not in said else status
+
+
+def _words(error: "DockerError") -> str:
+    return error.message.strip() or f"status {error.status}"
+
+
+def _what(error: Exception) -> str:
+    """Of an answer that could not be read."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    """Raises TypeError for what is no JSON object."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{type(value).__name__} where an object is due")
+    return cast("Mapping[str, object]", value)
 
 
 def _layer(step: Mapping[str, object]) -> Layer:
-    detail = cast("Mapping[str, object]", step.get("progressDetail") or {})
+    detail = _mapping(step.get("progressDetail") or {})
     done, total = (int(str(detail.get(name) or 0)) for name in ("current", "total"))
     return Layer(str(step.get("id", "")), str(step.get("status", "")), done, total)
 

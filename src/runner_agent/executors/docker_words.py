@@ -3,6 +3,8 @@
 import errno
 import os
 
+from runner_agent.launcher import engine
+
 _ADVICE = (
     (("no space left on device",), "the Engine's disk is full: free some of it (docker system prune)"),
     (
@@ -21,14 +23,21 @@ _ADVICE = (
 )
 
 
+_LONGEST, _LONGEST_STRANGE = 1000, 200
 _NO_SHELL = ("exec /bin/sh failed: no such file", "failed to exec pid1: no such file")
 """In the words of tini and of Podman's catatonit."""
 _INITS = ("docker-init", "catatonit")
 
 
+def _plain(words: str) -> str:
+    """In one line, and no whole page of whatever answered."""
+    plain = " ".join(words.split())
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}..."
+
+
 def explained(words: str, image: str) -> str:
     """Words of the Engine about a container that cannot be made or begin."""
-    plain = " ".join(words.split())
+    plain = _plain(words)
     low = plain.lower()
     if any(mark in low for mark in _NO_SHELL) or (
         '"/bin/sh"' in low and ("no such file" in low or "not found" in low)
@@ -41,7 +50,7 @@ def explained(words: str, image: str) -> str:
 
 def cannot_pull(image: str, words: str) -> str:
     """Of an image that is not here and cannot be got."""
-    plain = " ".join(words.split())
+    plain = _plain(words)
     return f"image {image} is not here and cannot be pulled: {plain}{_advice(plain.lower())}"
 
 
@@ -53,6 +62,11 @@ def away(address: str, number: int | None, words: str) -> str:
     else:
         advice = "start Docker, or set DOCKER_HOST"
     return f"the Docker Engine at {address} cannot be reached: {reason}; {advice}"
+
+
+def strange(address: str, what: str) -> str:
+    """Of an answer that no Docker Engine would give: the same would come the next time."""
+    return engine.strange(address, " ".join(what.split())[:_LONGEST_STRANGE])
 
 
 def _advice(low: str) -> str:

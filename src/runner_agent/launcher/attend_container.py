@@ -13,7 +13,7 @@ import time
 
 from runner_agent.launcher import box, loglines, procs, records
 from runner_agent.launcher.attend import Pause, Wishes, ended_by, say, until_over
-from runner_agent.launcher.engine import Away, Engine, Refusal, Streams, lives
+from runner_agent.launcher.engine import Away, Engine, Refusal, Streams, lives, state_of
 from runner_agent.launcher.inmate import Inmate
 from runner_agent.launcher.wire import cast
 
@@ -113,7 +113,8 @@ class Attendant:
                 if refusal.status == 404:
                     return {"how": "lost", "reason": REMOVED}
                 return {"how": "not_started", "reason": refusal.text}
-            self._inmate = Inmate(self._id, cast("int", state.get("Pid", 0)), self._engine, self._poll)
+            pid = state.get("Pid")
+            self._inmate = Inmate(self._id, pid if isinstance(pid, int) else 0, self._engine, self._poll)
             return None
 
     def _until_code(self) -> "Message":
@@ -197,7 +198,7 @@ class Attendant:
 
     def _state(self) -> "Message":
         """As the Engine knows it. Raises Away, Refusal."""
-        return cast("Message", self._engine.ask("GET", f"{self._path}/json", within=_SOON)["State"])
+        return state_of(self._engine.ask("GET", f"{self._path}/json", within=_SOON))
 
     def _judge(self, code: int) -> "Message":
         """The command's own end, and what somebody else had to do with it."""

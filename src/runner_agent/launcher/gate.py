@@ -3,7 +3,7 @@
 import os
 import socket
 
-from runner_agent.launcher.engine import Engine, Streams
+from runner_agent.launcher.engine import STRANGE, Engine, Refusal, Streams
 from runner_agent.launcher.wire import Message, cast, parse
 
 TASK, PIPE = "plan", "out"
@@ -15,6 +15,8 @@ _GATE = (
     'exec "$2" -c "$3" </dev/null >"$1" 2>&1'
 )
 """For FIFO, shell and script. Of the command's own variables it touches only those to be unset."""
+_TO_BEGIN = 60.0
+"""Seconds for a started gate to say that it waits."""
 PREFIX = "RA_"
 """Of the command's variables in our own environment: none of them is to be understood by this program."""
 
@@ -60,15 +62,25 @@ def at_gate(task: Task) -> tuple[str, socket.socket]:
     told: Message = {"User": task.user, "WorkingDir": task.cwd, "Env": env, "Cmd": command}
     told |= {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
     made = engine.ask("POST", f"/containers/{task.container}/exec", told)
-    id_ = str(made["Id"])
+    id_ = made.get("Id")
+    if not isinstance(id_, str):
+        raise Refusal(
+            STRANGE, "the Docker Engine's answer is not understood: it made a command without an Id"
+        )
     line, data = engine.hijack(f"/exec/{id_}/start", {"Detach": False, "Tty": False})
     streams = Streams()
     said = b""
+    line.settimeout(_TO_BEGIN)
     while True:
         said += b"".join(part for _, part in streams.feed(data))
         if said.endswith(READY):
+            line.settimeout(None)
             return id_, line
-        data = line.recv(1 << 16)
+        try:
+            data = line.recv(1 << 16)
+        except TimeoutError:
+            line.close()
+            raise CannotAttend(f"{task.name} did not start it within {_TO_BEGIN:g} s") from None
         if not data:
             line.close()
             raise CannotAttend(_plainly(said.decode("utf-8", "replace"), task))

@@ -10,8 +10,7 @@ import signal
 import socket
 
 from runner_agent.launcher import procs
-from runner_agent.launcher.engine import Away, Engine, Refusal, lives
-from runner_agent.launcher.wire import cast
+from runner_agent.launcher.engine import Away, Engine, Refusal, lives, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,12 +118,11 @@ class Inmate:
         return True
 
     def _runs(self) -> bool:
-        """Raises nothing: an Engine that is away has not said that it does not."""
+        """Raises nothing: an Engine that is away, or not understood, has not said that it does not."""
         try:
-            state = self._engine.ask("GET", f"{self._path}/json", within=_SOON)["State"]
-            return lives(cast("Message", state))
-        except Refusal:
-            return False
+            return lives(state_of(self._engine.ask("GET", f"{self._path}/json", within=_SOON)))
+        except Refusal as refusal:
+            return refusal.status != 404
         except Away:
             return True
 
