@@ -19,6 +19,7 @@ from tests.executors.conformance import Stage
 from tests.executors.devcontainers import DevContainerPlace, in_a_dev_container
 from tests.support.engine import Engine
 from tests.support.escapes import ESCAPES, Escape
+from tests.support.images import USER_ID
 from tests.support.processes import look, wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
@@ -114,6 +115,39 @@ async def test_variables_of_the_command_are_its_own(scratch: Path, engine: Engin
         assert await stage.executor.wait_ended(handle) == Exited(0)
         await stage.over(handle)
         assert "abcd/no" in stage.text()
+
+
+async def test_rule_5_1_a_script_of_a_mebibyte_runs(scratch: Path, engine: Engine) -> None:
+    """And nothing of it is left."""
+    script = f"length=$(wc -c <<'EOF'\n{'x' * 1_000_000}\nEOF\n)\necho $0 $# $length\nexit 7"
+    async with staged(scratch, engine) as (stage, place):
+        handle = await stage.start(script)
+        assert await stage.executor.wait_ended(handle) == Exited(7)
+        await stage.over(handle)
+        assert stage.written() == ["/bin/bash 0 1000001"]
+        assert contents(engine, place.name, "/tmp") == []
+
+
+async def test_a_script_is_read_by_its_user_alone(scratch: Path, engine: Engine) -> None:
+    async with staged(scratch, engine) as (stage, place):
+        handle = await stage.start("echo up\nsleep 54321")
+        await stage.until_written("up")
+        root = Path(f"/proc/{engine.pid(place.name)}/root/tmp")
+        seen = (root / f".runner-agent-{handle.run_id}/script").stat()
+        assert (seen.st_mode & 0o777, seen.st_uid, seen.st_gid) == (0o400, USER_ID, USER_ID)
+        await stage.executor.kill(handle)
+        await stage.over(handle)
+
+
+async def test_rule_5_1_pkill_does_not_find_the_shell_of_its_own_script(
+    scratch: Path, engine: Engine
+) -> None:
+    look = 'for one in /proc/[0-9]*; do tr "\\0" " " <$one/cmdline; echo; done'
+    async with staged(scratch, engine) as (stage, _):
+        handle = await stage.start(f"# needle\n{look} | grep -c '[n]eedle'\nexit 0")
+        assert await stage.executor.wait_ended(handle) == Exited(0)
+        await stage.over(handle)
+        assert stage.written() == ["0"]
 
 
 async def test_an_unknown_user_is_told(scratch: Path, engine: Engine) -> None:

@@ -143,6 +143,70 @@ async def test_nothing_of_it_is_in_the_logs_of_the_engine(stage: Theatre) -> Non
     assert stage.written() == ["it is ***"]
 
 
+LONG = "x" * 1_000_000
+
+
+@pytest.mark.parametrize("image", ["bash:test", "busybox:test"])
+async def test_rule_5_1_a_script_of_a_mebibyte_runs(stage: Theatre, image: str) -> None:
+    """It is one argument too long. Its arguments are its own: none, and the shell as $0."""
+    request = stage.request(f"length=$(wc -c <<'EOF'\n{LONG}\nEOF\n)\necho $0 $# $length\nexit 7")
+    if image == "busybox:test":  # its sh has here documents as well, and no here strings
+        stage.place.engine.image(image)
+    handle = await stage.executor.start(of_image(request, image))
+    assert await stage.executor.wait_ended(handle) == Exited(7)
+    await stage.over(handle)
+    assert stage.written() == [f"{'bash' if image == 'bash:test' else 'sh'} 0 1000001"]
+
+
+@pytest.mark.parametrize("image", ["bash:test", "busybox:test"])
+async def test_rule_5_1_pkill_does_not_find_the_shell_of_its_own_script(stage: Theatre, image: str) -> None:
+    """What looks for processes by their arguments finds neither the script's shell nor its keepers."""
+    look = 'for one in /proc/[0-9]*; do tr "\\0" " " <$one/cmdline; echo; done'
+    script = f"# needle\nsleep 54321 &\n{look} | grep -c '[n]eedle'\n{look} | grep -c '[s]leep 54321'\nexit 0"
+    handle = await stage.executor.start(of_image(stage.request(script), stage.place.engine.image(image)))
+    assert await stage.executor.wait_ended(handle) == Exited(0)
+    await stage.over(handle)
+    needles, sleeps = stage.written()
+    assert (int(needles), int(sleeps)) == (0, 1)  # only what is really there
+
+
+async def test_rule_5_1_a_simple_command_costs_no_shell_more(stage: Theatre) -> None:
+    handle = await stage.start("sleep 54321")
+    await until_alone(stage, handle, "sleep")
+    await stage.executor.kill(handle)
+    await stage.over(handle)
+
+
+async def until_alone(stage: Theatre, handle: Handle, command: str) -> None:
+    async def alone() -> bool:
+        return [one.command for one in await stage.executor.survivors(handle)] == [command]
+
+    await until(alone)
+
+
+async def test_variables_of_the_command_are_its_own(stage: Theatre) -> None:
+    """What keeps the container sets none of them, and its init's is not the command's."""
+    names = ("shell", "code", "order", "IFS_", "TINI_KILL_PROCESS_GROUP", "place")
+    request = stage.request(
+        f'echo "{" ".join(f"${name}" for name in names)}"', **{n: f"<{n}>" for n in names}
+    )
+    handle = await stage.executor.start(request)
+    await stage.over(handle)
+    other = await stage.start('echo "${TINI_KILL_PROCESS_GROUP-unset}"')
+    await stage.over(other)
+    assert stage.written() == [" ".join(f"<{name}>" for name in names), "unset"]
+
+
+async def test_the_script_cannot_be_written_to_by_its_command(stage: Theatre) -> None:
+    script = "f=/.runner-agent-$RUNNER_AGENT_RUN_ID/command\ncat $f | head -n 1\necho x >>$f && echo written"
+    handle = await stage.start(script)
+    await stage.over(handle)
+    assert stage.written()[0].startswith("f=/.runner-agent-")
+    assert "written" not in stage.written()
+    mode = (stage.executor.folder(handle.run_id)).stat().st_mode
+    assert mode & 0o077 == 0  # nobody else on the machine gets to it
+
+
 async def test_an_image_without_bash_runs_sh(stage: Theatre) -> None:
     """Rule 5.1: in a container what its image has."""
     image = stage.place.engine.image("busybox:test")
@@ -230,7 +294,7 @@ async def test_a_container_that_an_agent_made_and_died_is_taken(stage: Theatre) 
     (folder / "plan").unlink()
     await stage.executor.prepare_box(request, folder)
     assert json.loads((folder / "plan").read_text()) == plan
-    assert not await stage.place.engines[0].kill(container_name(request.run_id))
+    assert not await stage.place.engines[0].kill(plan["id"])
 
 
 async def test_a_missing_image_is_told_in_the_words_of_the_registry(stage: Theatre) -> None:
@@ -266,6 +330,47 @@ async def test_a_run_that_never_had_a_container_needs_no_engine(own: Theatre) ->
     assert await own.executor.find(request.run_id) is None
     await own.executor.clean(request.run_id)
     assert await own.executor.survey() == ()
+
+
+async def test_a_container_of_somebody_else_is_never_ended_for_ours(stage: Theatre) -> None:
+    """It has our name by now, or our labels since it was committed from ours: it is known by its id."""
+    engine = stage.place.engine
+    handle = await stage.start("echo up; sleep infinity")
+    await stage.until_written("up")
+    own = str(engine.ask("GET", f"/containers/{stage.name(handle)}/json")["Id"])
+    labels = engine.ask("GET", f"/containers/{own}/json")["Config"]
+    assert isinstance(labels, dict)
+    engine.remove(own)
+    other = {"Image": "bash:test", "Cmd": ["sleep", "infinity"]}
+    theirs = [
+        engine.container(stage.name(handle), other),
+        engine.container("with-our-labels", {**other, "Labels": labels["Labels"]}),
+    ]
+    try:
+        assert isinstance(await stage.executor.wait_ended(handle), Lost)
+        await stage.executor.kill(handle)
+        await stage.over(handle)
+        await stage.executor.clean(handle.run_id)
+        other_agent = stage.place.executor()
+        assert handle.run_id not in await other_agent.traces()
+        await other_agent.clean(handle.run_id)
+        for id_ in theirs:
+            assert engine.pid(id_) > 0
+    finally:
+        for id_ in theirs:
+            engine.remove(id_)
+
+
+async def test_a_name_that_is_taken_is_told(stage: Theatre) -> None:
+    request = stage.request("true")
+    engine = stage.place.engine
+    other = engine.container(container_name(request.run_id), {"Image": "bash:test", "Cmd": ["sleep", "9"]})
+    try:
+        with pytest.raises(CannotStart, match="is there, and not this agent's; remove or rename it"):
+            await stage.executor.start(request)
+        assert engine.pid(other) > 0
+    finally:
+        engine.remove(other)
 
 
 # --- somebody else
@@ -483,6 +588,7 @@ async def test_what_cannot_be_signalled_is_reached_through_the_engine(
         else:
             assert await asyncio.to_thread(there.terminate)
         await until(there.dead)
+        await until(lambda: not state()["Running"])  # the Engine learns of it a little later
         assert state()["ExitCode"] == code
     finally:
         engine.remove(id_)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 
 import pytest
 
-from runner_agent.executors.scripts import EVALUATED, LONGEST_ARGUMENT, READ, way
+from runner_agent.executors.scripts import EVALUATED, LONGEST_ARGUMENT, READ, from_file, way
 from runner_agent.launcher import handing
 from runner_agent.model.phases import RunRole
 
@@ -92,3 +93,17 @@ def test_to_judge_a_long_script_takes_no_time() -> None:
 
 def test_both_sides_name_the_ways_alike() -> None:
     assert (EVALUATED, READ) == (handing.EVALUATED, handing.READ)
+
+
+@pytest.mark.parametrize("shell", ["/bin/bash", "sh"])
+def test_a_file_is_run_as_if_it_were_the_argument(
+    tmp_path_factory: pytest.TempPathFactory, shell: str
+) -> None:
+    path = tmp_path_factory.mktemp("scripts") / "command"
+    path.write_text("echo \"$0 $# '$1' ${BASH_SOURCE-}\" \"\\$x\"\n\ncat <<'E'\n  $y\nE\nfalse; (exit 9)")
+    ended = [
+        subprocess.run([shell, "-c", text], capture_output=True, check=False)
+        for text in (path.read_text(), from_file(str(path), shell))
+    ]
+    assert ended[0].returncode == ended[1].returncode == 9
+    assert ended[0].stdout == ended[1].stdout

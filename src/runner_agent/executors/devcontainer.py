@@ -24,11 +24,12 @@ from runner_agent.executors.environment import FALLBACK_SHELL, SHELLS
 from runner_agent.executors.held import HeldRuns
 from runner_agent.executors.holders import Holder, holder_of, readable, wait_gone
 from runner_agent.executors.launcher_link import LauncherLink
+from runner_agent.executors.scripts import from_file, way
 from runner_agent.executors.table import DEVCONTAINER
 from runner_agent.launcher import attend, procs
 from runner_agent.launcher.attend_exec import HELD, WORD
 from runner_agent.launcher.cage import Cage
-from runner_agent.launcher.gate import PREFIX, TASK
+from runner_agent.launcher.gate import PREFIX, SCRIPT, TASK
 from runner_agent.launcher.inside import Inside
 from runner_agent.launcher.watched import Watched
 from runner_agent.model.errors import CannotStart
@@ -90,11 +91,15 @@ class DevContainerExecutor(HeldRuns):
             raise CannotStart(
                 f"cannot enter the working directory {there.folder} in {there.called}: it is not there"
             )
-        place, pipe = inside.make_place(f".runner-agent-{request.run_id}", request.output.name)
+        engine = self._settings.engine()  # before anything is made
+        place, pipe = inside.make_place(
+            f".runner-agent-{request.run_id}", request.output.name, request.script
+        )
+        by_file = from_file(f"{place}/{SCRIPT}", shell)
         try:
             env = _environment(request, there, inside, place)
             told: dict[str, object] = {
-                "engine": self._settings.engine(),
+                "engine": engine,
                 "container": there.id,
                 "name": there.called,
                 "init": there.pid,
@@ -102,7 +107,7 @@ class DevContainerExecutor(HeldRuns):
                 "user": there.user,
                 "cwd": there.folder,
                 "shell": shell,
-                "script": request.script,
+                "script": by_file if way(request.script, shell, request.role) else request.script,
                 "unset": [name for name in there.unset if name not in request.env],
                 "place": place,
                 "output": request.output.name,

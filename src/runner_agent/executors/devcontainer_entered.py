@@ -7,13 +7,14 @@ from typing import Self
 
 from runner_agent.executors.devcontainer_place import DevContainer
 from runner_agent.executors.environment import FALLBACK_SHELL
-from runner_agent.launcher.gate import PIPE
+from runner_agent.launcher.gate import PIPE, SCRIPT
 from runner_agent.launcher.inside import Inside
 from runner_agent.launcher.watched import Watched
 from runner_agent.model.errors import CannotStart
 
 PLACES = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - the container's
 """Where a run's folder in the container may be: the first that can be written to."""
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Entered:
@@ -36,8 +37,8 @@ class Entered:
             self.init.close()
             raise _unseen(there, error) from None
 
-    def make_place(self, name: str, output: str) -> tuple[str, int]:
-        """The run's folder there, with its pipe and output file: its path, and the pipe, open.
+    def make_place(self, name: str, output: str, script: str) -> tuple[str, int]:
+        """The run's folder there, with its pipe, output file and script: its path, and the pipe, open.
 
         Raises CannotStart.
         """
@@ -51,7 +52,9 @@ class Entered:
             for leftover in os.listdir(folder):  # noqa: PTH208  by descriptor, not by a path it could change
                 os.unlink(leftover, dir_fd=folder)
             os.mkfifo(PIPE, 0o600, dir_fd=folder)
-            os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder))
+            os.close(os.open(output, _NEW, 0o600, dir_fd=folder))
+            with os.fdopen(os.open(SCRIPT, _NEW, 0o400, dir_fd=folder), "wb") as file:
+                file.write(script.encode("utf-8", "surrogateescape"))
             return place, os.open(PIPE, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
         except OSError as error:
             raise CannotStart(f"cannot write to {place} in {self.there.called}: {error.strerror}") from None

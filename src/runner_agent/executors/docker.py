@@ -12,7 +12,6 @@ import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 import structlog
@@ -20,8 +19,13 @@ import structlog
 import runner_agent
 from runner_agent.core.images import wrong_with_image
 from runner_agent.executors.base import Executor, RunRequest
-from runner_agent.executors.docker_config import ENVIRONMENT, RUN, container_config, container_name
+from runner_agent.executors.docker_config import (
+    box_texts,
+    container_config,
+    container_name,
+)
 from runner_agent.executors.docker_engine import DockerEngine
+from runner_agent.executors.docker_own import LONGEST, PAUSE, OwnContainers
 from runner_agent.executors.docker_pull import Progress
 from runner_agent.executors.docker_words import explained
 from runner_agent.executors.held import SUPERVISOR_LOST, HeldRuns
@@ -29,7 +33,6 @@ from runner_agent.executors.holders import Holder, holder_of, readable, wait_gon
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.launcher import attend, box, inmate, procs, records
 from runner_agent.launcher.attend_container import BEGUN, PLAN, WORD
-from runner_agent.launcher.engine import Away, Engine, Refusal
 from runner_agent.model.errors import CannotStart, Unavailable
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
@@ -42,9 +45,6 @@ LEFTOVER_GRACE = 10
 OOM_SCORE = -900
 """When memory runs out, who looks after a container goes after what is in it."""
 _INSIDE = (RunRole.READY, RunRole.STOP)
-ASK_WITHIN = 5.0
-"""Seconds for an Engine to tell, when the agent starts, what an agent before left there."""
-_PAUSE, _LONGEST = 0.1, 10.0
 log = structlog.get_logger("docker")
 
 
@@ -68,6 +68,7 @@ class DockerExecutor(HeldRuns):
         super().__init__("docker", link, settings.state_dir / "docker-runs")
         self._settings = settings
         self._engine = engine
+        self._own = OwnContainers(engine, settings.environment_id, self.folder)
         self.inside = inside
         self._removing: dict[RunId, asyncio.Task[None]] = {}
         self._strays: set[RunId] = set()
@@ -100,7 +101,7 @@ class DockerExecutor(HeldRuns):
                 return await self._start(request, folder)
         except CannotStart:
             with suppress(CannotStart, Unavailable):  # cleaning up will try again
-                await self._engine.remove(container_name(request.run_id))
+                await self._own.remove(request.run_id)
             raise
 
     async def _start(self, request: RunRequest, folder: Path) -> Handle:
@@ -121,7 +122,7 @@ class DockerExecutor(HeldRuns):
         if (folder / PLAN).exists():  # asked for before
             return
         try:
-            box.make(str(folder / "box"))
+            box.make(str(folder / "box"), box_texts(request, self._settings.environ))
             _open_to_all(request.output)
             with suppress(FileExistsError):
                 os.mkfifo(folder / WORD, 0o600)
@@ -180,14 +181,14 @@ class DockerExecutor(HeldRuns):
         if ending != Lost(SUPERVISOR_LOST) or holder_of(handle).boot != self.boot:
             return ending
         # Whoever looked after it was killed. What it wrote down by itself counts all the same.
-        await self._end_container(handle.run_id)
+        await self._own.end(handle.run_id)
         code = box.code_of(str(self.folder(handle.run_id) / "box"))
         return ending if code is None else _ending_of(code)
 
     async def wait_empty(self, handle: Handle) -> None:
         await super().wait_empty(handle)
         if holder_of(handle).boot == self.boot and self._inmates(self.folder(handle.run_id)) is not None:
-            await self._end_container(handle.run_id)
+            await self._own.end(handle.run_id)
 
     def processes(self, holder: Holder) -> list[procs.Proc]:
         init = self._inmates(holder.folder)
@@ -197,18 +198,8 @@ class DockerExecutor(HeldRuns):
 
     async def traces(self) -> Collection[RunId]:
         """Containers of a state that was lost, too. Asked without loading what most agents never need."""
-        self._strays = await asyncio.to_thread(self._containers)
+        self._strays = await asyncio.to_thread(self._own.seen)
         return {*await super().traces(), *self._strays}
-
-    def _containers(self) -> set[RunId]:
-        filters = json.dumps({"label": [f"{ENVIRONMENT}={self._settings.environment_id}"]})
-        try:
-            told = Engine(self._engine.address).fetch(
-                "GET", f"/containers/json?{urlencode({'all': 1, 'filters': filters})}", within=ASK_WITHIN
-            )
-            return {RunId(one["Labels"][RUN]) for one in json.loads(told)}
-        except (CannotStart, Away, Refusal, ValueError, KeyError, TypeError):
-            return set()
 
     async def clean(self, run_id: RunId) -> None:
         if run_id not in self._strays and not (self.folder(run_id) / "box").exists():  # it has no container
@@ -234,20 +225,8 @@ class DockerExecutor(HeldRuns):
             return None
         return init if init is not None and init.start == told["start"] and not init.zombie else None
 
-    async def _end_container(self, run_id: RunId) -> None:
-        """Until it does not run, however long the Engine is away: what it holds is not to be forgotten."""
-        pause = _PAUSE
-        while True:
-            try:
-                if not await self._engine.kill(container_name(run_id)):
-                    return
-            except (Unavailable, CannotStart) as error:
-                log.warning("cannot end a container yet; trying again", run=run_id, error=str(error))
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST)
-
     async def _remove(self, run_id: RunId) -> None:
-        await self._engine.remove(container_name(run_id))
+        await self._own.remove(run_id)
         self._strays.discard(run_id)
         shutil.rmtree(self.folder(run_id), ignore_errors=True)
 
@@ -260,13 +239,13 @@ class DockerExecutor(HeldRuns):
             task.add_done_callback(lambda _: self._removing.pop(run_id, None))
 
     async def _until_removed(self, run_id: RunId) -> None:
-        pause = _PAUSE
+        pause = PAUSE
         while True:
             try:
                 return await self._remove(run_id)
             except (Unavailable, CannotStart):
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST)
+                pause = min(2 * pause, LONGEST)
 
 
 def _image(request: RunRequest) -> str:

@@ -106,7 +106,7 @@ class DockerEngine:
             return _mapping(await docker._query_json(f"containers/{id_}/json"))  # noqa: SLF001
 
     async def create(self, name: str, config: Config) -> str:
-        """The container's id; the same for the same name."""
+        """The container's id; the same for the same name, if it has the same labels."""
         from aiodocker import DockerError
 
         async with self._asked(str(config["Image"])) as docker:
@@ -115,16 +115,21 @@ class DockerEngine:
             except DockerError as error:
                 if _status(error) != 409:
                     raise
-                return str((await self.inspect(name))["Id"])
+                return _same(await self.inspect(name), name, config)
             return str(made.id)
 
-    async def kill(self, name: str) -> bool:
-        """SIGKILL to all of it; False if it does not run."""
-        return await self._plain("POST", f"containers/{name}/kill", 409)
+    async def kill(self, id_: str) -> bool:
+        """SIGKILL to all of it, frozen or not; False if it does not run."""
+        try:
+            return await self._plain("POST", f"containers/{id_}/kill", 409)
+        except CannotStart as error:  # Docker lets go of what is paused, Podman has to be told
+            if "paused" not in str(error).lower():
+                raise
+            return await self._plain("POST", f"containers/{id_}/unpause", 409, 500)
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, id_: str) -> bool:
         """With all that is in it; False if there is none."""
-        return await self._plain("DELETE", f"containers/{name}?force=1&v=1", 409)
+        return await self._plain("DELETE", f"containers/{id_}?force=1&v=1", 409)
 
     async def containers(self, *labels: str) -> list[Mapping[str, object]]:
         """All that carry these labels (`name=value`), running or not."""
@@ -219,6 +224,15 @@ def _mapping(value: object) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise TypeError(f"{type(value).__name__} where an object is due")
     return cast("Mapping[str, object]", value)
+
+
+def _same(found: Mapping[str, object], name: str, config: Config) -> str:
+    """The id of the container that has the name already. Raises CannotStart for somebody else's."""
+    wanted = _mapping(config.get("Labels") or {})
+    labels = _mapping(_mapping(found["Config"]).get("Labels") or {})
+    if any(labels.get(key) != value for key, value in wanted.items()):
+        raise CannotStart(f"the container {name} is there, and not this agent's; remove or rename it")
+    return str(found["Id"])
 
 
 def _layer(step: Mapping[str, object]) -> Layer:

@@ -1,9 +1,9 @@
-"""How a script is handed to its shell: as an argument, or on standard input where an argument will not do.
+"""How a script is handed to its shell: as an argument, or by standard input or a file where that will not do.
 
 Every process of a user's can read the arguments of a shell, and so `pkill -f PATTERN` finds the very script
-that calls it. And the kernel takes no argument of 128 KiB. What comes on standard input is neither seen nor
-bounded, but the shell then takes a program more to read it, and stays while its last command runs. So only
-what needs it is handed over that way (decision 0029).
+that calls it. And the kernel takes no argument of 128 KiB. What comes on standard input, or past an Engine
+by a file, is neither seen nor bounded, but the shell then stays while its last command runs. So only what
+needs it is handed over that way (decision 0029).
 """
 
 import re
@@ -54,3 +54,12 @@ def _may_hit_itself(script: str, role: RunRole) -> bool:
 def _replaces_itself(shell: str) -> bool:
     """Bash becomes the one command that it is given; dash does so only from some version on."""
     return Path(shell).resolve().name == "bash"
+
+
+def from_file(path: str, shell: str) -> str:
+    """What to tell a shell in a container instead of the script in the file. The path needs no quotes.
+
+    It is run as if it had been the argument of -c: `$0` is the shell, and there are no positional parameters.
+    """
+    bash = shell.rpartition("/")[2].startswith("bash")
+    return f'eval "$(<{path})"' if bash else f". {path}"

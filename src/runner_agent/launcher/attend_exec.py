@@ -16,7 +16,7 @@ from runner_agent.launcher import attend, records
 from runner_agent.launcher.bury import bury
 from runner_agent.launcher.cage import Cage
 from runner_agent.launcher.engine import Away, Engine, Refusal
-from runner_agent.launcher.gate import GO, PIPE, CannotAttend, Task, at_gate
+from runner_agent.launcher.gate import GO, PIPE, SCRIPT, CannotAttend, Task, at_gate
 from runner_agent.launcher.inside import Inside
 from runner_agent.launcher.mirror import Mirror
 from runner_agent.launcher.watched import Watched
@@ -143,7 +143,7 @@ class Attendant:
     def _hand_over(self, leader: Watched, place: int) -> None:
         """The folder belongs to the command's user from now on, whom only the process itself can tell."""
         owner = os.stat(f"/proc/{leader.pid}")
-        for name in (PIPE, self._task.output):
+        for name in (PIPE, SCRIPT, self._task.output):
             os.chown(name, owner.st_uid, owner.st_gid, dir_fd=place, follow_symlinks=False)
         os.fchown(place, owner.st_uid, owner.st_gid)
 

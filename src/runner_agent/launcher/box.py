@@ -10,28 +10,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLACE = "/.runner-agent"
 OUTLET, TOLD, ORDERS, CODE = "outlet", "told", "orders", "code"
+SERVE, COMMAND = "serve", "command"
 BEGUN = "begun"
 TERM, END = "term", "end"
 
 # The child of the container's init, for as long as anything of the run is left. If PID 1 is not its parent,
 # the processes are not its container's alone, and `kill -1` would reach everybody's. The command is in its
 # group, so SIGTERM for the group reaches it too: a trap bears that, and an ignored signal would be handed on.
-# `term` ends what the command left behind.
-SCRIPT = r"""
+# `term` ends what the command left behind. No variable is set before the command runs: it may be one of its
+# own.
+_SERVE = r"""
 [ "$PPID" = 1 ] || { echo 'the container shares the processes of its host' >&2; exit 125; }
-exec 3<>/.runner-agent/told 4<>/.runner-agent/orders 5>/.runner-agent/outlet || exit 125
-unset TINI_KILL_PROCESS_GROUP
+exec 3<>%(place)s/told 4<>%(place)s/orders 5>%(place)s/outlet || exit 125
+%(init)s
 umask 022
 trap : TERM
 echo begun >&3
-if command -v bash >/dev/null 2>&1; then shell=bash; else shell=sh; fi
-"$shell" -c "$1" </dev/null >&5 2>&5 3>&- 4>&- 5>&-
-code=$?
+if command -v bash >/dev/null 2>&1; then set -- bash -c %(bash)s; else set -- sh -c %(sh)s; fi
+"$@" </dev/null >&5 2>&5 3>&- 4>&- 5>&-
+set -- $?
 exec 5>&-
-echo "$code" >/.runner-agent/code
-echo "$code" >&3
+echo "$1" >%(place)s/code
+echo "$1" >&3
 while :; do
   read -r order <&4
   case $order in
@@ -42,10 +43,22 @@ done
 """
 
 
-def make(folder: str) -> None:
+def place(run_id: str) -> str:
+    """Where the box is in the run's container: nothing else can be there."""
+    return f"/.runner-agent-{run_id}"
+
+
+def serve(where: str, bash: str, sh: str, init: str) -> str:
+    """The script that serves the box at `where`. `bash` and `sh` are what that shell is to run with -c,
+    quoted; `init` restores what the container's init alone was to see.
+    """
+    return _SERVE % {"place": where, "bash": bash, "sh": sh, "init": init}
+
+
+def make(folder: str, texts: "dict[str, str]") -> None:
     """The box of a run about to be started, open to whatever user the image has. Raises OSError.
 
-    Its parent must let in only us.
+    Its parent must let in only us. `texts` are files that are only read there.
     """
     try:
         os.mkdir(folder)
@@ -55,6 +68,10 @@ def make(folder: str) -> None:
     for name in (OUTLET, TOLD, ORDERS):
         _ready(os.mkfifo, f"{folder}/{name}")
     _ready(lambda path: os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC)), f"{folder}/{CODE}")
+    for name, text in texts.items():
+        with open(f"{folder}/{name}", "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.chmod(f"{folder}/{name}", 0o644)
 
 
 def _ready(make_it: "Callable[[str], None]", path: str) -> None:

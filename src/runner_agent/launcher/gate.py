@@ -6,12 +6,12 @@ import socket
 from runner_agent.launcher.engine import STRANGE, Engine, Refusal, Streams
 from runner_agent.launcher.wire import Message, cast, parse
 
-TASK, PIPE = "plan", "out"
-"""In the run's folder: what is to be done. In the container's: the command's output."""
+TASK, PIPE, SCRIPT = "plan", "out", "script"
+"""In the run's folder: what is to be done. In the container's: the command's output, and its script."""
 READY, GO = b"runner-agent: ready\n", b"go\n"
 _GATE = (
-    "echo 'runner-agent: ready'; IFS= read -r runner_agent_word; "
-    '[ "$runner_agent_word" = go ] || exit 125; unset %s; umask 022; '
+    "echo 'runner-agent: ready'; IFS= read -r %(word)s; "
+    '[ "$%(word)s" = go ] || exit 125; unset %(unset)s; umask 022; '
     'exec "$2" -c "$3" </dev/null >"$1" 2>&1'
 )
 """For FIFO, shell and script. Of the command's own variables it touches only those to be unset."""
@@ -57,7 +57,9 @@ def at_gate(task: Task) -> tuple[str, socket.socket]:
     """
     engine = Engine(task.engine)
     env = [f"{name[len(PREFIX) :]}={value}" for name, value in os.environ.items() if name.startswith(PREFIX)]
-    gate = _GATE % " ".join(["runner_agent_word", *filter(str.isidentifier, filter(str.isascii, task.unset))])
+    word = "runner_agent_" + "".join(filter(str.isalnum, task.run_id))  # nobody else's
+    unset = [word, *filter(str.isidentifier, filter(str.isascii, task.unset))]
+    gate = _GATE % {"word": word, "unset": " ".join(unset)}
     command = ["/bin/sh", "-c", gate, "sh", f"{task.place}/{PIPE}", task.shell, task.script]
     told: Message = {"User": task.user, "WorkingDir": task.cwd, "Env": env, "Cmd": command}
     told |= {"AttachStdin": True, "AttachStdout": True, "AttachStderr": True}
