@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncGenerator
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner_agent.executors.devcontainer import DevContainerExecutor
+from runner_agent.launcher import freezer
 from runner_agent.model.errors import CannotStart
 from runner_agent.model.runs import Exited, Lost, Signaled
 from tests.executors.conformance import Stage
@@ -148,6 +150,44 @@ async def test_rule_5_1_pkill_does_not_find_the_shell_of_its_own_script(
         assert await stage.executor.wait_ended(handle) == Exited(0)
         await stage.over(handle)
         assert stage.written() == ["0"]
+
+
+async def test_what_is_frozen_is_killed_and_nothing_else_thawed(scratch: Path, engine: Engine) -> None:
+    """Rules 3.7, 3.9: the pause of the container is somebody's wish, and holds for all that is not ours."""
+    async with staged(scratch, engine) as (stage, place):
+        handle = await stage.start("trap '' TERM; setsid sleep 54321 & echo up; sleep 54321")
+        await stage.until_written("up")
+        init = engine.pid(place.name)
+        alive = [look(one.pid) for one in await stage.executor.survivors(handle)]
+        engine.request("POST", f"/containers/{place.name}/pause")
+        try:
+            await stage.executor.terminate(handle)
+            await stage.executor.kill(handle)
+            assert await stage.executor.wait_ended(handle) == Signaled(9)
+            await stage.over(handle)
+            assert [one for one in alive if one is not None and one.alive] == []
+            assert freezer.frozen(init)
+        finally:
+            engine.request("POST", f"/containers/{place.name}/unpause")
+        assert engine.pid(place.name) == init
+        handle = await stage.start("exit 3")
+        assert await stage.executor.wait_ended(handle) == Exited(3)
+        await stage.over(handle)
+
+
+async def test_a_run_frozen_in_its_own_cgroup_is_killed(scratch: Path, engine: Engine) -> None:
+    """Rule 3.9, with cgroups of version 2."""
+    async with staged(scratch, engine) as (stage, place):
+        handle = await stage.start("trap '' TERM; echo up; sleep 54321")
+        await stage.until_written("up")
+        held = json.loads((place.folder / "execs" / handle.run_id / "held").read_text())
+        assert held["cgroup"], "no cgroup of version 2"
+        Path(f"{held['cgroup']}/cgroup.freeze").write_text("1")
+        frozen = (await stage.executor.survivors(handle))[0].pid
+        wait_until(lambda: freezer.frozen(frozen), 10)
+        await stage.executor.kill(handle)
+        assert await stage.executor.wait_ended(handle) == Signaled(9)
+        await stage.over(handle)
 
 
 async def test_an_unknown_user_is_told(scratch: Path, engine: Engine) -> None:

@@ -408,6 +408,69 @@ async def test_stopped_by_somebody_else(stage: Theatre) -> None:
     assert stage.written() == ["up", "bye"]
 
 
+async def test_a_paused_command_may_clean_up_before_it_ends(stage: Theatre) -> None:
+    """Rule 3.7, as `docker stop` does it."""
+    handle = await stage.start("trap 'echo bye; exit 4' TERM; echo up; sleep infinity & wait")
+    await stage.until_written("up")
+    stage.place.engine.request("POST", f"/containers/{stage.name(handle)}/pause")
+    await stage.executor.terminate(handle)
+    assert await stage.executor.wait_ended(handle) == Exited(4)
+    await stage.over(handle)
+    assert stage.written() == ["up", "bye"]
+    assert "the container of task was paused; it goes on, for it is to end" in stage.text()
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_what_is_frozen_is_killed_all_the_same(stage: Theatre, *, by_hand: bool) -> None:
+    """Rules 3.7, 3.9: by the Engine's pause, or by a cgroup that the Engine knows nothing of."""
+    handle = await stage.start("trap '' TERM; sleep infinity & echo up; sleep infinity")
+    await stage.until_written("up")
+    name = stage.name(handle)
+    if by_hand:
+        freeze(stage.place.engine.pid(name))
+    else:
+        stage.place.engine.request("POST", f"/containers/{name}/pause")
+    await stage.executor.kill(handle)
+    ending = await stage.executor.wait_ended(handle)
+    assert isinstance(ending, Signaled)
+    assert ending.signal == signal.SIGKILL
+    await stage.over(handle)
+    await stage.executor.clean(handle.run_id)
+    await until(lambda: not stage.exists(handle))
+
+
+async def test_a_paused_container_whose_attendant_was_killed_is_ended(stage: Theatre) -> None:
+    """Rule 7.4."""
+    handle = await stage.start("echo up; sleep infinity")
+    await stage.until_written("up")
+    stage.place.engine.request("POST", f"/containers/{stage.name(handle)}/pause")
+    os.kill(int(handle.data["leader_pid"]), signal.SIGKILL)
+    assert await stage.executor.wait_ended(handle) == Lost("supervisor lost")
+    await stage.over(handle)
+
+
+async def test_a_stop_command_in_a_paused_container_is_told_why(stage: Theatre) -> None:
+    """Rule 3.8: it cannot be spawned, so SIGTERM must do."""
+    service = replace(stage.request("echo up; sleep infinity"), role=RunRole.START)
+    handle = await stage.executor.start(service)
+    await stage.until_written("up")
+    stage.place.engine.request("POST", f"/containers/{stage.name(handle)}/pause")
+    with pytest.raises(CannotStart, match="no container of build runs: it is paused"):
+        await stage.executor.prepare(replace(stage.request("true"), role=RunRole.STOP))
+    await stage.executor.kill(handle)
+    await stage.over(handle)
+
+
+def freeze(pid: int) -> None:
+    """All of its cgroup, of whichever version, past the Engine."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, kinds, path = line.split(":", 2)
+        if kinds == "freezer":
+            Path(f"/sys/fs/cgroup/freezer{path}/freezer.state").write_text("FROZEN")
+            return
+    Path(f"/sys/fs/cgroup{path}/cgroup.freeze").write_text("1")
+
+
 async def test_out_of_memory_is_told(stage: Theatre) -> None:
     handle = await stage.start(
         "echo up; read -r -t 5 _ <> <(:); x=$(head -c 200000000 /dev/zero | tr '\\0' x); exit 1"

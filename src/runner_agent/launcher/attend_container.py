@@ -166,6 +166,8 @@ class Attendant:
             if self._inmate is not None and not self._inmate.terminate():
                 self._wishes.terminate = True  # the Engine is away
                 return self._kill_again.next()
+            if self._inmate is not None and self._inmate.resume():
+                say(f"the container of {self._title} was paused; it goes on, for it is to end")
         return None
 
     def _kill(self) -> None:

@@ -7,7 +7,7 @@ their environment, and by descent.
 import os
 import signal
 
-from runner_agent.launcher import cgroup, procs
+from runner_agent.launcher import cgroup, freezer, procs
 
 NAME = "runner-agent-"
 
@@ -51,11 +51,13 @@ class Cage:
         return not cgroup.populated(self.path) if self.path else not self.members()
 
     def kill(self) -> None:
-        """SIGKILL to all; look again whether there are any."""
+        """SIGKILL to all, frozen or not; look again whether there are any."""
         if self.path:
             cgroup.kill(self.path)
         else:
             procs.send_all(self.members(), signal.SIGKILL)
+        for proc in self.members():
+            freezer.release(proc.pid)
 
     def open_events(self) -> int:
         """A descriptor that poll has something exceptional to tell of when the last goes; -1 for none."""

@@ -9,7 +9,7 @@ import select
 import signal
 import socket
 
-from runner_agent.launcher import procs
+from runner_agent.launcher import freezer, procs
 from runner_agent.launcher.engine import Away, Engine, Refusal, lives, state_of
 
 TYPE_CHECKING = False
@@ -88,11 +88,21 @@ class Inmate:
         return True
 
     def kill(self) -> None:
-        """SIGKILL to its init, and so to all; try again until it is dead."""
-        if self._permitted and self._init is not None:
-            procs.send(self._init.pid, self._init.start, signal.SIGKILL)
-        else:
+        """SIGKILL to its init, and so to all, frozen or not; try again until it is dead."""
+        if not self._permitted or self._init is None:
             self._through_engine("KILL")
+            return
+        if procs.send(self._init.pid, self._init.start, signal.SIGKILL):
+            freezer.release_all(self._init.pid)
+            if freezer.frozen(self._init.pid):
+                self._through_engine("KILL")
+
+    def resume(self) -> bool:
+        """Let it go on if it is paused: it is to end, and may clean up before. False if it was not."""
+        if self._init is None or not self._permitted or not freezer.frozen(self._init.pid):
+            return False  # where the Engine passes signals on, it sees to that
+        self._unpause()
+        return True
 
     def out_of_memory(self) -> bool:
         """Has the kernel killed in there for lack of memory? An Engine says so only when all is over."""
@@ -111,11 +121,20 @@ class Inmate:
         """Its init hands SIGTERM on to the group."""
         try:
             self._engine.ask("POST", f"{self._path}/kill?signal={name}", within=_SOON)
-        except Refusal:  # it does not run
-            return True
+        except Refusal as refusal:
+            if "paused" in refusal.text.lower():  # Podman's word; Docker lets go of it by itself
+                self._unpause()
+                return False
+            return True  # it does not run
         except Away:
             return False
         return True
+
+    def _unpause(self) -> None:
+        try:
+            self._engine.ask("POST", f"{self._path}/unpause", within=_SOON)
+        except (Refusal, Away):  # its deadline will come
+            pass
 
     def _runs(self) -> bool:
         """Raises nothing: an Engine that is away, or not understood, has not said that it does not."""
