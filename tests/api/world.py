@@ -87,6 +87,7 @@ class World:
             automations=AutomationsState(),
         )
         self.default_files: list[str] = []
+        self.applied_files: list[str] = []
         self.log_files = LogFiles(logs)
         self.log_tokens = LogTokens(TOKEN, self.clock.wall)
         outward = Outward(ENVIRONMENT, LOG_ROOT)
@@ -101,6 +102,7 @@ class World:
             info=lambda: self.info,
             new_id=counted_ids(),
             set_automations_file=self._set_automations_file,
+            automations_applied=self.applied_files.append,
             new_logs_token=self.log_tokens.issue,
             clock=self.clock,
             timing=Timing(),

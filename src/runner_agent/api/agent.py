@@ -4,14 +4,14 @@ from base64 import urlsafe_b64encode
 
 from runner_agent.api.backend import Backend
 from runner_agent.api.rpc import Call
-from runner_agent.api.wire_in import Request, object_id, page
+from runner_agent.api.wire_in import Request, automations_file, object_id, page
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.control.base import find_task
 from runner_agent.control.queries import preview_plan
-from runner_agent.model.ids import PlanStepId
+from runner_agent.model.ids import PlanStepId, Reference
 from runner_agent.model.phases import Trigger
 from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
-from runner_agent.model.records import Execution, Firing, Service
+from runner_agent.model.records import Execution, Firing, Service, Task
 from runner_agent.store.base import Position
 from runner_agent.store.base import timestamp as text_of
 
@@ -35,6 +35,7 @@ async def get_agent(backend: Backend, _request: Request, _: Call) -> Tree:
                 "path": info.automations.path,
                 "applied_at": timestamp(info.automations.applied_at),
                 "error": info.automations.error,
+                "warning": info.automations.warning,
             },
         }
     }
@@ -44,6 +45,36 @@ async def set_automations_file(backend: Backend, request: Request, _: Call) -> T
     """Rule 2.9. Raises InvalidArgument for a file with errors, naming all; then the old one stays."""
     await backend.set_automations_file(request.path)
     return {}
+
+
+async def apply_automations_file(backend: Backend, request: Request, call: Call) -> Tree:
+    """Rules 2.7, 2.10; a success ends the report of rule 2.9 on the same file."""
+    file, caller = automations_file(request.automations_file), backend.caller(call.caller)
+    commands, path = backend.commands.file, request.path
+    result = await commands.apply(file, caller, path=path, prune=request.prune, dry_run=request.dry_run)
+    if path and not request.dry_run:
+        backend.automations_applied(path)
+    services = {entry.reference for entry in file.services}
+
+    def change(what: str, reference: Reference) -> Tree:
+        found = backend.store.by_reference(reference)
+        kind = "service" if reference in services else "task"
+        return {"change": what, "kind": kind, "reference": reference, "id": found.id if found else ""}
+
+    return {
+        "changes": [
+            *(change("created", reference) for reference in result.created),
+            *(change("updated", reference) for reference in result.changed),
+            *(_deleted(one) for one in result.pruned),
+        ],
+        "not_in_file": list(result.left_out),
+        "previous_definition": list(result.previous),
+    }
+
+
+def _deleted(one: Service | Task) -> Tree:
+    kind = "service" if isinstance(one, Service) else "task"
+    return {"change": "deleted", "kind": kind, "reference": one.metadata.reference, "id": one.id}
 
 
 async def fire_trigger(backend: Backend, request: Request, call: Call) -> Tree:

@@ -22,12 +22,14 @@ from runner_agent.store.base import Store
 class AutomationsState(NamedTuple):
     """The automations file the agent applies by itself (rule 2.9).
 
-    `path` is "" where none was found, `error` "" while its contents are in force.
+    `path` is "" where none was found, `error` "" while its contents are in force. `warning` tells of a second
+    default file.
     """
 
     path: str = ""
     applied_at: datetime | None = None
     error: str = ""
+    warning: str = ""
 
 
 class AgentInfo(NamedTuple):
@@ -46,6 +48,7 @@ class Backend(NamedTuple):
     """The store for questions, the commands for wishes, and how to say both to the outside.
 
     `set_automations_file` makes a path the file the agent applies by itself, and raises RunnerError.
+    `automations_applied` is told of each file that a client applied, by its path.
     `new_logs_token` gives a token that reads logs only.
     `clock`, `timing` and `logs` are what explanations need to know besides the records.
     """
@@ -58,6 +61,7 @@ class Backend(NamedTuple):
     info: Callable[[], AgentInfo]
     new_id: NewId
     set_automations_file: Callable[[str], Awaitable[None]]
+    automations_applied: Callable[[str], None]
     new_logs_token: Callable[[], str]
     clock: Clock
     timing: Timing

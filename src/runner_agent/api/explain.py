@@ -11,7 +11,7 @@ from runner_agent.api.live import NOT_MEASURED, handles_of_service, handles_of_s
 from runner_agent.api.rpc import Call
 from runner_agent.api.wire_in import Request, object_id
 from runner_agent.api.wire_out import Tree, timestamp
-from runner_agent.core import explain
+from runner_agent.core import explain, view
 from runner_agent.core.execution import World
 from runner_agent.core.explanation import Explanation, Present, RunSeen, StepSeen, how_it_ended
 from runner_agent.executors.usage import Usage, measure
@@ -74,6 +74,7 @@ def _service(backend: Backend, service: Service, used: Mapping[RunId, Usage]) ->
         "wished_by": service.cause.by,
         "wished_at": timestamp(service.cause.at),
         "last_probe": _probe(backend, service),
+        "previous_definition": view.previous_definition(service),
         "logs": _service_logs(backend, service),
     }
 

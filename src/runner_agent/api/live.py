@@ -9,6 +9,7 @@ from runner_agent.api.rpc import Call
 from runner_agent.api.wire_in import Request, page
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.control.queries import DefinitionFilter, list_services
+from runner_agent.core import view
 from runner_agent.executors.usage import Usage, measure
 from runner_agent.model.ids import RunId
 from runner_agent.model.records import Service, Step
@@ -41,6 +42,7 @@ def _service(service: Service, used: Mapping[RunId, Usage]) -> Tree:
         "phase_since": timestamp(service.phase_since),
         "ready_attempts": 0 if service.run is None else service.run.attempts,
         "usage": _usage(handles_of_service(service), used),
+        "previous_definition": view.previous_definition(service),
     }
 
 

@@ -86,6 +86,7 @@ METHODS: tuple[Row, ...] = (
     Write(_ENVIRONMENT, "CreateEnvironmentLogsToken", environment.create_logs_token),
     Read(_AGENT, "GetAgent", agent.get_agent),
     Write(_AGENT, "SetAutomationsFile", agent.set_automations_file),
+    Write(_AGENT, "ApplyAutomationsFile", agent.apply_automations_file),
     Write(_AGENT, "FireTrigger", agent.fire_trigger),
     Read(_AGENT, "ListFirings", agent.list_firings),
     Write(_AGENT, "StartPrebuild", prebuild.start_prebuild),

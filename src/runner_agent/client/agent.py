@@ -10,6 +10,7 @@ from runner_agent.client.transport import Transport
 if TYPE_CHECKING:
     from runner_agent.client.agent_messages import (
         AgentInfo,
+        ApplyResult,
         Explanation,
         FireResult,
         Firing,
@@ -156,6 +157,16 @@ class Agent:
     def set_automations_file(self, path: str) -> None:
         """Makes this the file the agent applies by itself, now and at every start."""
         self._own("SetAutomationsFile", {"path": path})
+
+    def apply_automations_file(
+        self, file: AutomationsFile, path: str = "", *, prune: bool = False, dry_run: bool = False
+    ) -> ApplyResult:
+        """As `upsert`, of the file at this absolute path; "" for standard input. `prune` deletes what an
+        earlier application of the path created and the file does not name any more.
+        """
+        request = {"automationsFile": file, "path": path, "prune": prune, "dryRun": dry_run}
+        result: ApplyResult = self._own("ApplyAutomationsFile", request)
+        return result
 
     def fire(self, event: str, once_key: str = "", *, dry_run: bool = False) -> FireResult:
         """Fire an event by its name in an automations file."""

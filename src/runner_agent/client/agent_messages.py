@@ -4,11 +4,14 @@ from typing import TypedDict
 
 
 class AutomationsState(TypedDict, total=False):
-    """The automations file the agent applies by itself; `error` says why its contents are not in force."""
+    """The automations file the agent applies by itself; `error` says why its contents are not in force,
+    `warning` that another default file is passed over.
+    """
 
     path: str
     appliedAt: str
     error: str
+    warning: str
 
 
 class AgentInfo(TypedDict, total=False):
@@ -22,6 +25,25 @@ class AgentInfo(TypedDict, total=False):
     workspace: str
     startedAt: str
     automations: AutomationsState
+
+
+class AppliedChange(TypedDict, total=False):
+    """`change` is created, updated or deleted; `kind` is service or task."""
+
+    change: str
+    kind: str
+    reference: str
+    id: str
+
+
+class ApplyResult(TypedDict, total=False):
+    """What an automations file did, or would do; references of what it does not name, and of services that
+    run with an earlier definition.
+    """
+
+    changes: list[AppliedChange]
+    notInFile: list[str]
+    previousDefinition: list[str]
 
 
 class Started(TypedDict, total=False):
@@ -45,7 +67,7 @@ class Firing(TypedDict, total=False):
 
 
 class Skipped(TypedDict, total=False):
-    """A task that lists the event and could not be started."""
+    """A service or task that lists the event and could not be started."""
 
     reference: str
     reason: str
@@ -136,6 +158,7 @@ class LiveStatus(TypedDict, total=False):
     phaseSince: str
     readyAttempts: int
     usage: Usage
+    previousDefinition: bool
 
 
 class LiveStep(TypedDict, total=False):
@@ -213,6 +236,7 @@ class Explanation(TypedDict, total=False):
     steps: list[StepSeen]
     lastProbe: Probe
     logs: list[LogTail]
+    previousDefinition: bool
 
 
 class TimelineEntry(TypedDict, total=False):

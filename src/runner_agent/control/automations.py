@@ -6,7 +6,7 @@ the disk.
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from runner_agent.control.automations_fields import Faults
@@ -18,6 +18,8 @@ MAX_BYTES = 1024 * 1024
 """Of a file. Real ones have a few kB."""
 
 DEFAULTS = (
+    ".ona/config.yaml",
+    ".ona/config.yml",
     ".ona/automations.yaml",
     ".ona/automations.yml",
     ".ona/automations.json",
@@ -25,6 +27,8 @@ DEFAULTS = (
     ".gitpod/automations.yml",
 )
 """Rule 2.8, in this order."""
+MISPLACED = ("automations.yaml", "automations.yml", "automations.json")
+"""Names that people give a file in the workspace itself."""
 
 
 Judge = Callable[[int], str]
@@ -40,7 +44,30 @@ def find_default(workspace: Path) -> Path | None:
     """The first of the default files that is there. A dangling link or a directory counts: reading it tells
     what is wrong.
     """
-    return next((path for name in DEFAULTS if os.path.lexists(path := workspace / name)), None)
+    return next(_present(workspace, DEFAULTS), None)
+
+
+def passed_over(workspace: Path) -> str:
+    """The warning of rule 2.8 where more than one default file is there, "" elsewhere."""
+    first, *others = [*_present(workspace, DEFAULTS)] or [workspace]
+    if not others:
+        return ""
+    names = ", ".join(map(str, others))
+    return f"{first} is the default file, and {names} is passed over; keep one of them"
+
+
+def find_misplaced(workspace: Path) -> Path | None:
+    """An automations file in the workspace itself, where nobody looks for it."""
+    return next(_present(workspace, MISPLACED), None)
+
+
+def _present(workspace: Path, names: Iterable[str]) -> Iterator[Path]:
+    return (path for name in names if os.path.lexists(path := workspace / name))
+
+
+def identity(path: Path) -> str:
+    """What makes two files the same to `--prune`: the absolute path, links in its folders resolved (2.10)."""
+    return str(Path(os.path.realpath(path.absolute().parent)) / path.name)
 
 
 def read_file(

@@ -63,6 +63,12 @@ def check_task(metadata: TaskMetadata, spec: TaskSpec, prefix: str = "") -> Iter
     yield from _where(spec.runs_on, spec.env, prefix)
 
 
+def in_file(violations: Iterable[Violation], entry: str) -> Iterator[Violation]:
+    """In a file an entry has no halves: `spec.commands.start` is `services.web.commands.start`."""
+    for violation in violations:
+        yield Violation(f"{entry}.{violation.path.partition('.')[2]}", violation.message)
+
+
 def check_output(key: str, value: str) -> Iterator[Violation]:
     """One entry sent to a status."""
     if not 1 <= len(key) <= LONGEST_OUTPUT_KEY:

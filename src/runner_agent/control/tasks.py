@@ -69,12 +69,17 @@ class TaskControl(Control):
             if task.deletion is not None:
                 return
             _refuse_needed(tx, task)
-            if _stop_executions(tx, task, cause):
-                tx.put(replace(task, deletion=Deletion(cause)))
-            else:
-                tx.delete(task.key)
+            delete_task(tx, task, cause)
 
         await self.store.write(change, durable=True)
+
+
+def delete_task(tx: Transaction, task: Task, cause: Cause) -> None:
+    """Its executions are stopped. It is gone at once if there is none, else once they have ended."""
+    if _stop_executions(tx, task, cause):
+        tx.put(replace(task, deletion=Deletion(cause)))
+    else:
+        tx.delete(task.key)
 
 
 def _patched(task: Task, patch: TaskPatch) -> Task:

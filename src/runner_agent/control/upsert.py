@@ -1,4 +1,4 @@
-"""Applying an automations file: entries are created or updated by reference, all others stay (rule 2.7)."""
+"""Applying an automations file: entries are created or updated by reference, all others stay (2.7, 2.10)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runner_agent.control.base import Caller, Control, NewId, derived_ids
-from runner_agent.control.checks import check_service, check_task, require
+from runner_agent.control.checks import check_service, check_task, in_file, require
 from runner_agent.control.dependencies import cycles, name_cycle
-from runner_agent.model.errors import FailedPrecondition, Violation
+from runner_agent.control.left_out import delete, left_out, previous, prunable, refuse_needed
+from runner_agent.model.errors import FailedPrecondition, InvalidArgument, Violation
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import DefinitionId, Reference, ServiceId, TaskId
 from runner_agent.model.records import Service, Task
@@ -32,13 +33,20 @@ _FILE = "automations_file"
 
 @dataclass(frozen=True, slots=True)
 class UpsertResult:
-    """What an upsert did, or would do. Only created and changed entries have their ids listed (rule 2.7)."""
+    """What an upsert did, or would do. Only created and changed entries have their ids listed (rule 2.7).
+
+    `pruned` is what it deleted; `left_out` what it does not name and stays; `previous` the services that run
+    with an earlier definition (rule 2.10).
+    """
 
     service_ids: tuple[ServiceId, ...] = ()
     task_ids: tuple[TaskId, ...] = ()
     created: tuple[Reference, ...] = ()
     changed: tuple[Reference, ...] = ()
     unchanged: tuple[Reference, ...] = ()
+    pruned: tuple[Service | Task, ...] = ()
+    left_out: tuple[Reference, ...] = ()
+    previous: tuple[Reference, ...] = ()
 
 
 class UpsertControl(Control):
@@ -47,13 +55,24 @@ class UpsertControl(Control):
     __slots__ = ()
 
     async def apply(
-        self, file: AutomationsFile, caller: Caller, *, dry_run: bool = False, patience: float = PATIENCE
+        self,
+        file: AutomationsFile,
+        caller: Caller,
+        *,
+        path: str = "",
+        prune: bool = False,
+        dry_run: bool = False,
+        patience: float = PATIENCE,
     ) -> UpsertResult:
         """All of the file or nothing. What is being deleted under a reference of it is waited for, `patience`
-        seconds, and created anew (rule 1.6); a dry run takes it for gone.
+        seconds, and created anew (rule 1.6); a dry run takes it for gone. `path` is where it was read from,
+        if from a file; with `prune` what that path created and does not name any more is deleted (rule 2.10).
 
-        Raises InvalidArgument, and FailedPrecondition for what is still being deleted.
+        Raises InvalidArgument, and FailedPrecondition for what is still being deleted, or is needed and would
+        be pruned.
         """
+        if prune and not path:
+            raise InvalidArgument(Violation("prune", "only a file with a path can prune; give its path"))
         if not dry_run:
             await self._wait_until_gone(file, patience)
         cause, new_id = self.cause(caller), derived_ids(self.new_id())
@@ -63,13 +82,15 @@ class UpsertControl(Control):
                 raise FailedPrecondition(
                     f"the file cannot be applied while {', '.join(dying)} is being deleted; try again later"
                 )
-            drawing = _Drawing(tx, file, cause, caller.subject, new_id)
+            drawing = _Drawing(tx, file, cause, caller.subject, new_id, path, prune=prune)
             for record in drawing.records:
                 tx.put(record)
+            for one in drawing.pruned:
+                delete(tx, one, cause)
             return drawing.result()
 
         if dry_run:
-            return _Drawing(self.store, file, cause, caller.subject, new_id).result()
+            return _Drawing(self.store, file, cause, caller.subject, new_id, path, prune=prune).result()
         return await self.store.write(change, durable=True)
 
     async def _wait_until_gone(self, file: AutomationsFile, patience: float) -> None:
@@ -99,9 +120,18 @@ class _Drawing:
     """The records a file asks for, drawn up against one state. `records` are those to be written."""
 
     def __init__(
-        self, reader: Reader, file: AutomationsFile, cause: Cause, creator: Subject, new_id: NewId
+        self,
+        reader: Reader,
+        file: AutomationsFile,
+        cause: Cause,
+        creator: Subject,
+        new_id: NewId,
+        path: str,
+        *,
+        prune: bool,
     ) -> None:
         self._reader = reader
+        self._path = path
         self._cause = cause
         self._creator = creator
         self._new_id = new_id
@@ -117,17 +147,33 @@ class _Drawing:
         drawn: tuple[Service | Task, ...] = (*services, *tasks)
         self.records = [one for one in drawn if one != self._before[one.metadata.reference]]
         require(self._faults(services, tasks))
+        self.pruned = prunable(reader, self._order, path) if prune else ()
+        self._left_out = [one for one in left_out(reader, self._order) if one not in self.pruned]
+        refuse_needed(self.pruned, [*tasks, *(one for one in self._left_out if isinstance(one, Task))])
 
     def result(self) -> UpsertResult:
         created = [ref for ref in self._order if self._before[ref] is None]
-        changed = {one.metadata.reference for one in self.records} - set(created)
+        moved = [one for one in self.records if self._is_news(one)]
+        changed = {one.metadata.reference for one in moved} - set(created)
         return UpsertResult(
-            tuple(one.id for one in self.records if isinstance(one, Service)),
-            tuple(one.id for one in self.records if isinstance(one, Task)),
+            tuple(one.id for one in moved if isinstance(one, Service)),
+            tuple(one.id for one in moved if isinstance(one, Task)),
             tuple(created),
             tuple(ref for ref in self._order if ref in changed),
             tuple(ref for ref in self._order if ref not in changed and self._before[ref] is not None),
+            self.pruned,
+            tuple(one.metadata.reference for one in self._left_out),
+            previous(self._reader.services(), self.records, self.pruned),
         )
+
+    def _is_news(self, one: Service | Task) -> bool:
+        """More than the name of its file is another."""
+        before = self._before[one.metadata.reference]
+        return before is None or replace(one, file=before.file) != before
+
+    def _file_of(self, present: Service | Task) -> str:
+        """What two files have stated is neither's to delete."""
+        return present.file if self._path in {"", present.file} else ""
 
     def _present(self, reference: Reference) -> Service | Task | None:
         """What is being deleted counts as gone: only a dry run meets it."""
@@ -154,9 +200,11 @@ class _Drawing:
                 entry.triggered_by,
                 entry.role,
             )
-            return Service(ServiceId(self._new_id()), metadata, ServiceSpec(entry.launch), self._cause)
+            spec = ServiceSpec(entry.launch)
+            return Service(ServiceId(self._new_id()), metadata, spec, self._cause, file=self._path)
         return replace(
             present,
+            file=self._file_of(present),
             metadata=replace(
                 present.metadata,
                 name=entry.name,
@@ -186,9 +234,11 @@ class _Drawing:
                 entry.description,
                 entry.triggered_by,
             )
-            return Task(TaskId(self._ids[entry.reference]), metadata, entry.spec, depends_on)
+            id_ = TaskId(self._ids[entry.reference])
+            return Task(id_, metadata, entry.spec, depends_on, file=self._path)
         return replace(
             present,
+            file=self._file_of(present),
             metadata=replace(
                 present.metadata,
                 name=entry.name,
@@ -234,9 +284,9 @@ class _Drawing:
     def _faults(self, services: list[Service], tasks: list[Task]) -> Iterator[Violation]:
         for service in services:
             found = check_service(service.metadata, service.spec.launch)
-            yield from _placed(found, f"{_FILE}.services.{service.metadata.reference}")
+            yield from in_file(found, f"{_FILE}.services.{service.metadata.reference}")
         for task in tasks:
-            yield from _placed(
+            yield from in_file(
                 check_task(task.metadata, task.spec), f"{_FILE}.tasks.{task.metadata.reference}"
             )
         everything = {one.id: one for one in (*self._reader.tasks(), *tasks)}
@@ -245,9 +295,3 @@ class _Drawing:
             if not touched.isdisjoint(cycle):
                 names = [everything[TaskId(id_)].metadata.reference for id_ in cycle]
                 yield Violation(f"{_FILE}.tasks.{names[0]}.depends_on", name_cycle(names))
-
-
-def _placed(violations: Iterator[Violation], entry: str) -> Iterator[Violation]:
-    """In a file an entry has no halves: `spec.commands.start` is `services.web.commands.start`."""
-    for violation in violations:
-        yield Violation(f"{entry}.{violation.path.partition('.')[2]}", violation.message)

@@ -417,6 +417,20 @@ RULES: v.Table = {
     "runner_agent.v1.SetAutomationsFileRequest": v.Message(
         fields=(v.Field("path", rules=(v.min_len(1), v.max_len(4096))),)
     ),
+    "runner_agent.v1.ApplyAutomationsFileRequest": v.Message(
+        fields=(
+            v.Field("automations_file", of="gitpod.v1.AutomationsFile", presence=True),
+            v.Field("path", rules=(v.max_len(4096),)),
+        )
+    ),
+    "runner_agent.v1.ApplyAutomationsFileResponse": v.Message(
+        fields=(
+            v.Field("changes", of="runner_agent.v1.ApplyAutomationsFileResponse.Change", shape=v.Shape.LIST),
+        )
+    ),
+    "runner_agent.v1.ApplyAutomationsFileResponse.Change": v.Message(
+        fields=(v.Field("id", rules=(v.or_empty(v.uuid()),)),)
+    ),
     "runner_agent.v1.FireTriggerRequest": v.Message(
         fields=(
             v.Field(

@@ -22,6 +22,14 @@ def phase(run: ServiceRun | None) -> ServicePhase:
     return ServicePhase.STARTING
 
 
+def previous_definition(service: Service) -> bool:
+    """It is up, or coming up, with another launch than the one that is defined now (rules 2.7, 2.10)."""
+    run = service.run
+    if run is None or phase(run) not in {ServicePhase.STARTING, ServicePhase.RUNNING}:
+        return False
+    return run.launch != service.spec.launch
+
+
 def status(service: Service) -> ServiceStatus:
     """What the API shows of it."""
     run = service.run

@@ -24,11 +24,14 @@ log = structlog.get_logger("automations")
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """`path` is None where there is no file; `error` is "" while its contents are in force."""
+    """`path` is None where there is no file; `error` is "" while its contents are in force. `warning` tells
+    of a second default file.
+    """
 
     path: Path | None = None
     applied_at: datetime | None = None
     error: str = ""
+    warning: str = ""
 
 
 class DefaultFile:
@@ -68,22 +71,30 @@ class DefaultFile:
         """Put the file in force if there is one. What is wrong is told, and the last good definitions
         stay.
         """
-        from runner_agent.control.automations import find_default
+        from runner_agent.control.automations import find_default, passed_over
 
         chosen = self._store.get_meta(_META)
         path = self._named or (Path(chosen) if chosen else find_default(self._workspace))
         if path is None:
             return
+        warning = "" if self._named or chosen else passed_over(self._workspace)
+        if warning:
+            log.warning(warning)
         try:
-            await self._put_in_force(path)
+            await self._put_in_force(path, warning)
         except RunnerError as error:
-            self.state = FileState(path, error=str(error))
+            self.state = FileState(path, error=str(error), warning=warning)
             log.error(  # noqa: TRY400  the sentence says it all
                 "automations file is not in force", file=str(path), error=str(error)
             )
 
-    async def _put_in_force(self, path: Path) -> None:
-        from runner_agent.control.automations import read_file, trusting
+    def applied(self, path: Path) -> None:
+        """A client has put in force what this file says now: if it is ours, its report is out of date."""
+        if self.state.path is not None and _same(path, self.state.path):
+            self.state = FileState(self.state.path, self._clock.wall(), warning=self.state.warning)
+
+    async def _put_in_force(self, path: Path, warning: str = "") -> None:
+        from runner_agent.control.automations import identity, read_file, trusting
 
         if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
             raise InvalidArgument(Violation("path", f"{path} is no file; name one"))
@@ -91,12 +102,22 @@ class DefaultFile:
         known = {one.metadata.reference for one in services} | {one.metadata.reference for one in tasks}
         judge = trusting if self._reader is None else self._reader.judge(trusted=self._named)
         result = await self._commands.file.apply(
-            read_file(path, known=known, judge=judge), Caller(f"automations file {path}"), patience=0
+            read_file(path, known=known, judge=judge),
+            Caller(f"automations file {path}"),
+            path=identity(path),
+            patience=0,
         )
-        self.state = FileState(path, self._clock.wall())
+        self.state = FileState(path, self._clock.wall(), warning=warning)
         log.info(
             "automations file applied",
             file=str(path),
             created=len(result.created),
             changed=len(result.changed),
         )
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # gone since
+        return one == other

@@ -44,6 +44,7 @@ class FrontDoor:
             info=self._info,
             new_id=parts.new_id,
             set_automations_file=self._set_automations_file,
+            automations_applied=lambda path: parts.default_file.applied(Path(path)),
             new_logs_token=log_tokens.issue,
             clock=parts.clock,
             timing=parts.timing,
@@ -93,7 +94,7 @@ class FrontDoor:
 
     def _info(self) -> AgentInfo:
         file = self._parts.default_file.state
-        automations = AutomationsState(str(file.path or ""), file.applied_at, file.error)
+        automations = AutomationsState(str(file.path or ""), file.applied_at, file.error, file.warning)
         return AgentInfo(
             version=__version__,
             pid=os.getpid(),

@@ -73,6 +73,7 @@ class ServiceStatus:
 class Service:
     """Wish: metadata, spec, cause, deletion, posted. Run half: run, status. The versions are the store's.
 
+    `file` is the automations file that created it, if no other has stated it since (rule 2.10).
     `posted` holds outputs sent by UpdateService.status for the session they were sent in, less those that the
     run has written anew since (rules 3.12, 5.3).
     `phase_since` is for display: when it came into its phase.
@@ -87,6 +88,7 @@ class Service:
     run: ServiceRun | None = None
     status: ServiceStatus = field(default_factory=ServiceStatus)
     phase_since: datetime | None = None
+    file: str = ""
     spec_version: Version = Version(0)
     status_version: Version = Version(0)
 
@@ -98,13 +100,14 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A definition only: what happens is told by its executions."""
+    """A definition only: what happens is told by its executions. `file`: as of a service."""
 
     id: TaskId
     metadata: TaskMetadata
     spec: TaskSpec
     depends_on: tuple[DefinitionId, ...] = ()
     deletion: Deletion | None = None
+    file: str = ""
     spec_version: Version = Version(0)
     status_version: Version = Version(0)
 

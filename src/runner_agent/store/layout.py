@@ -10,8 +10,8 @@ from operator import attrgetter
 from runner_agent.model.records import Kind, Record
 
 WISH_FIELDS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.SERVICE: ("id", "metadata", "spec", "cause", "deletion", "posted"),
-    Kind.TASK: ("id", "metadata", "spec", "depends_on", "deletion"),
+    Kind.SERVICE: ("id", "metadata", "spec", "cause", "deletion", "posted", "file"),
+    Kind.TASK: ("id", "metadata", "spec", "depends_on", "deletion", "file"),
     Kind.EXECUTION: (
         *("id", "task_id", "reference", "created_at", "creator", "started_by"),
         *("cause", "boot", "firing", "desired_phase"),
