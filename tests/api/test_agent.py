@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -148,3 +149,35 @@ async def test_live_status_tells_since_when(world: World) -> None:
     assert answer["services"] == [
         {"serviceId": id_, "reference": "web", "phaseSince": "2026-01-01T00:00:00Z", "readyAttempts": 3}
     ]
+
+
+async def test_an_automations_file_is_applied_and_all_of_it_told(world: World) -> None:
+    """Rule 2.10."""
+    file: dict[str, Any] = {
+        "services": {"web": {"name": "W", "commands": {"start": "s"}}, "marker": {"name": "M"}},
+        "tasks": {"build": {"name": "B", "command": "make"}},
+    }
+    request: dict[str, Any] = {"automationsFile": file, "path": "/w/a.yaml"}
+    would = await world.call("ApplyAutomationsFile", request | {"dryRun": True}, of=AGENT)
+    assert [one["change"] for one in would["changes"]] == ["created"] * 3
+    assert not any("id" in one for one in would["changes"])
+    assert (await world.call("ListServices")).get("services", []) == []
+    assert world.applied_files == []
+    did = await world.call("ApplyAutomationsFile", request, of=AGENT)
+    ids = {one["reference"]: one["id"] for one in did["changes"]}
+    assert world.applied_files == ["/w/a.yaml"]
+    marker = (await world.call("GetService", {"id": ids["marker"]}))["service"]
+    assert "commands" not in marker["spec"], "rule 2.11"
+    assert (await world.refused("StartService", {"id": ids["marker"]}))[0] == "failed_precondition"
+    del file["services"]["marker"], file["tasks"]["build"]
+    left = await world.call("ApplyAutomationsFile", request, of=AGENT)
+    assert left == {"notInFile": ["marker", "build"]}
+    pruned = await world.call("ApplyAutomationsFile", request | {"prune": True}, of=AGENT)
+    assert pruned == {
+        "changes": [
+            {"change": "deleted", "kind": "service", "reference": "marker", "id": ids["marker"]},
+            {"change": "deleted", "kind": "task", "reference": "build", "id": ids["build"]},
+        ]
+    }
+    code, _ = await world.refused("ApplyAutomationsFile", {"automationsFile": file, "prune": True}, of=AGENT)
+    assert code == "invalid_argument"

@@ -46,7 +46,7 @@ async def test_a_file_is_applied(world: World) -> None:
     ("file", "path"),
     [
         ({"services": {"a b": {"name": "x", "commands": {"start": "x"}}}}, 'services["a b"] key'),
-        ({"services": {"web": {"name": "Web"}}}, "start"),
+        ({"services": {"web": {"name": "Web", "commands": {}}}}, "start"),
         ({"services": {"web": {"name": "", "commands": {"start": "x"}}}}, 'services["web"].name'),
         (
             {"services": {"web": {"name": "x", "commands": {"start": "x"}, "role": "boss"}}},

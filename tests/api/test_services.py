@@ -40,7 +40,7 @@ async def test_versions_creator_and_times_of_a_client_are_ignored(world: World) 
 
 IMPOSSIBLE: list[tuple[Any, str]] = [
     ({}, "metadata.reference"),
-    ({"metadata": {"reference": "web", "name": "Web"}}, "spec.commands.start"),
+    ({"metadata": {"reference": "web", "name": "Web"}, "spec": {"commands": {}}}, "spec.commands.start"),
     ({**a_service(), "metadata": {"reference": "web"}}, "metadata.name"),
     (a_service(desiredPhase="SERVICE_PHASE_DELETED"), "spec.desired_phase"),
     ({**a_service(), "metadata": {**WEB["metadata"], "triggeredBy": [{}]}}, "triggered_by[0]"),

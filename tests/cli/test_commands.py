@@ -171,7 +171,8 @@ class TestTrigger:
         told = cli("trigger", "postEnvironmentStart", "--once", "k")
         assert (told.code, told.out) == (0, f"service web\ntask build {uuid(3)}\n")
         assert fake.asked == [
-            ("FireTrigger", {"event": "postEnvironmentStart", "onceKey": "k", "dryRun": False})
+            ("GetAgent", {}),
+            ("FireTrigger", {"event": "postEnvironmentStart", "onceKey": "k", "dryRun": False}),
         ]
 
     def test_waiting(self, cli: Cli, fake: FakeAgent) -> None:
@@ -187,8 +188,8 @@ class TestTrigger:
         told = cli("trigger", "prebuild", "--dry-run", "--wait")
         assert told.code == 0
         assert "would start" in told.err
-        assert fake.asked[0][1]["dryRun"] is True
-        assert fake.methods() == ["FireTrigger"]
+        assert fake.asked[1][1]["dryRun"] is True
+        assert fake.methods() == ["GetAgent", "FireTrigger"]
 
 
 def test_plan(cli: Cli, fake: FakeAgent) -> None:
@@ -369,3 +370,73 @@ def test_a_state_directory_that_cannot_be_listed_will_do(
     monkeypatch.setattr(os, "access", refuse)
     answer = cli("service", "list", "--state-dir", str(tmp_path))
     assert answer.code == 0, answer.err
+
+
+BROKEN = {
+    "version": "1",
+    "automations": {"path": "/w/.ona/config.yaml", "error": "/w/.ona/config.yaml:2:1: bad\n/w/x:3:1: worse"},
+}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "trigger prebuild",
+        "service list",
+        "task list",
+        "task start build --dont-wait",
+        "plan build",
+        "why web",
+    ],
+)
+def test_rule_2_9_a_broken_default_file_is_told_by_what_depends_on_it(
+    cli: Cli, fake: FakeAgent, words: str
+) -> None:
+    fake.tasks, fake.services = [task(2, "build")], [service(1, "web")]
+    fake.executions = [execution(3, uuid(2), "SUCCEEDED")]
+    fake.on["GetAgent"] = lambda _: {"agent": BROKEN}
+    told = cli(*words.split())
+    assert told.code == 0
+    assert (
+        "Warning: the last good definitions are in force, not the file: /w/.ona/config.yaml:2:1: bad"
+        " (and 1 more). Mend it, then: runner-agent automations update\n"
+    ) in told.err
+    assert "config.yaml" not in told.out
+    del fake.on["GetAgent"]
+    assert "Warning" not in cli(*words.split()).err
+
+
+def test_rule_2_9_a_trigger_that_waits_ends_with_2(cli: Cli, fake: FakeAgent) -> None:
+    fake.executions = [execution(3, uuid(2), "SUCCEEDED")]
+    firing = {"event": "prebuild", "executions": [{"id": uuid(3), "reference": "build"}]}
+    fake.on |= {"GetAgent": lambda _: {"agent": BROKEN}, "FireTrigger": lambda _: {"firing": firing}}
+    assert cli("trigger", "prebuild").code == 0
+    told = cli("trigger", "prebuild", "--wait")
+    assert told.code == 2
+    assert "/w/.ona/config.yaml is not in force" in told.err
+    fake.executions = [execution(3, uuid(2), "FAILED", failure="exited with code 1")]
+    told = cli("trigger", "prebuild", "--wait")
+    assert told.code == 2
+    assert "exited with code 1" in told.err
+
+
+def test_rule_2_10_the_mark_of_a_run_of_an_earlier_definition(cli: Cli, fake: FakeAgent) -> None:
+    fake.services = [service(1, "web", "RUNNING"), service(2, "db", "RUNNING")]
+    fake.live = [{"serviceId": uuid(1), "reference": "web", "previousDefinition": True}]
+    mark = "web runs the previous definition; for the present one: runner-agent service restart web"
+    assert mark in cli("status").out
+    assert mark in cli("service", "get", "web").out
+    assert "previous" not in cli("service", "get", "db").out
+
+
+def test_rule_2_11_a_service_without_commands_fails_no_trigger(cli: Cli, fake: FakeAgent) -> None:
+    skipped = {"kind": "service", "reference": "marker", "reason": "it has no start command"}
+    fake.on["FireTrigger"] = lambda _: {"firing": {}, "skipped": [skipped]}
+    told = cli("trigger", "prebuild")
+    assert told.code == 0
+    assert "service marker could not be started: it has no start command" in told.err
+    fake.services = [service(1, "marker")]
+    del fake.services[0]["spec"]["commands"]
+    told = cli("plan", "marker")
+    assert (told.code, told.out) == (2, "")
+    assert "marker cannot be started: it has no start command" in told.err

@@ -35,7 +35,7 @@ tasks:
     dependsOn: [web]
     runsOn: {docker: {image: gcc}}
 """
-BROKEN = "services:\n  web:\n    name: Web\n    triggers: []\n"
+BROKEN = "services:\n  web:\n    description: Web\n    triggers: []\n"
 
 
 @pytest.fixture
@@ -86,18 +86,80 @@ def test_update_tells_what_changed(cli: Cli, fake: FakeAgent, file: Path) -> Non
     fake.tasks = [task(2, "build")]
 
     def upsert(message: Message) -> Message:
-        fake.services = [service(1, "web")]
+        assert (message["path"], message["prune"], message["dryRun"]) == (str(file), False, False)
         assert message["automationsFile"]["services"]["web"] == {
             "name": "Web",
             "commands": {"start": "serve", "ready": "probe"},
             "triggeredBy": ["postEnvironmentStart"],
             "readinessTimeout": "90s",
         }
-        return {"updatedServiceIds": [uuid(1)], "updatedTaskIds": [uuid(2)]}
+        return {
+            "changes": [
+                {"change": "updated", "kind": "task", "reference": "build", "id": uuid(2)},
+                {"change": "created", "kind": "service", "reference": "web", "id": uuid(1)},
+            ],
+            "notInFile": ["old", "older"],
+            "previousDefinition": ["api"],
+        }
 
-    fake.on["UpsertAutomationsFile"] = upsert
+    fake.on["ApplyAutomationsFile"] = upsert
     told = cli("automations", "update", str(file))
-    assert (told.code, told.out) == (0, "created service web\nupdated task build\n")
+    assert (told.code, told.out) == (0, "created service web\nupdated task build\n"), "the file's order"
+    assert told.err.splitlines() == [
+        "defined but not in this file: old, older",
+        "api runs the previous definition; for the present one: runner-agent service restart api",
+    ]
+    assert json.loads(cli("automations", "update", "--json", str(file)).out) == [
+        {"change": "created", "kind": "service", "reference": "web"},
+        {"change": "updated", "kind": "task", "reference": "build"},
+        {"change": "not in file", "reference": "old"},
+        {"change": "not in file", "reference": "older"},
+        {"change": "runs the previous definition", "kind": "service", "reference": "api"},
+    ]
+
+
+def test_prune_names_the_file(cli: Cli, fake: FakeAgent, file: Path) -> None:
+    """Rule 2.10."""
+    gone = {"change": "deleted", "kind": "service", "reference": "old"}
+    fake.on["ApplyAutomationsFile"] = lambda _: {"changes": [gone]}
+    told = cli("automations", "update", "--prune", str(file))
+    assert (told.code, told.out, told.err) == (0, "deleted service old\n", "")
+    assert fake.asked[-1][1]["prune"] is True
+    told = cli("automations", "update", "--prune", "--dry-run", str(file))
+    assert told.out.splitlines()[-1] == "would delete service old"
+    assert fake.asked[-1][1]["dryRun"] is True
+    assert cli("automations", "update", "--prune", "-").code == 2
+
+
+def test_update_applies_what_the_agent_applies(
+    cli: Cli, fake: FakeAgent, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what stands in the folder that one happens to be in."""
+    here = tmp_path / "here" / ".ona" / "automations.yaml"
+    here.parent.mkdir(parents=True)
+    here.write_text("tasks: {other: {name: O, command: x}}")
+    monkeypatch.chdir(tmp_path / "here")
+    state = {"path": str(file)}
+    fake.on["GetAgent"] = lambda _: {"agent": {"workspace": str(tmp_path), "automations": state}}
+    assert cli("automations", "update").code == 0
+    assert fake.asked[-1][1]["path"] == str(file)
+    state["path"] = ""
+    told = cli("automations", "update")
+    assert told.code == 2
+    assert f"no automations file in {tmp_path}" in told.err
+    assert f"{file} is none of the places" in told.err, "where people look for it"
+
+
+def test_rule_2_8_a_second_default_file_is_warned_of(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in (".ona/config.yaml", ".gitpod/automations.yml"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(FILE)
+    told = cli("automations", "validate")
+    assert (told.code, told.out) == (0, ".ona/config.yaml: valid; services: 1, tasks: 1\n")
+    assert "Warning: .ona/config.yaml is the default file, and .gitpod/automations.yml is passed" in told.err
 
 
 def test_update_from_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +191,8 @@ def test_dry_run_changes_nothing(cli: Cli, fake: FakeAgent, file: Path) -> None:
         {"change": "update", "kind": "task", "reference": "build", "fields": data[1]["fields"]},
     ]
     assert {"command", "dependsOn", "runsOn"} <= {*data[1]["fields"]}
-    assert "UpsertAutomationsFile" not in fake.methods()
+    applied = [message for method, message in fake.asked if method == "ApplyAutomationsFile"]
+    assert all(message["dryRun"] for message in applied)
     assert cli("automations", "update", "-s", "--dry-run", str(file)).code == 2
 
 

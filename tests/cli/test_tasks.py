@@ -94,7 +94,7 @@ class TestStart:
     def test_dont_wait(self, cli: Cli, fake: FakeAgent) -> None:
         told = cli("task", "start", "build", "--dont-wait")
         assert (told.code, told.out, told.err) == (0, f"{uuid(11)}\n", "")
-        assert fake.methods() == ["ListTasks", "StartTask"]
+        assert fake.methods() == ["GetAgent", "ListTasks", "StartTask"]
 
     def test_ctrl_c_detaches(self, cli: Cli, fake: FakeAgent) -> None:
         ends_as(fake, execution(12, uuid(1), "RUNNING"))

@@ -102,7 +102,7 @@ def test_why_by_id_or_by_a_reference_that_looks_like_one(cli: Cli, fake: FakeAge
 
     fake.on["ExplainAutomation"] = answer
     assert cli("why", uuid(3)).code == 0
-    assert [asked for _, asked in fake.asked] == [{"id": uuid(3)}, {"reference": uuid(3)}]
+    assert [asked for _, asked in fake.asked] == [{}, {"id": uuid(3)}, {"reference": uuid(3)}]
 
 
 def test_why_of_nothing_names_what_there_is(cli: Cli, fake: FakeAgent) -> None:

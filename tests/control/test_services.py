@@ -91,7 +91,7 @@ async def test_rule_1_2_a_dying_object_still_holds_its_reference(
         (ServiceEntry(Reference(""), "A", Launch(ServiceCommands("x"))), "metadata.reference"),
         (ServiceEntry(Reference("a\n"), "A", Launch(ServiceCommands("x"))), "metadata.reference"),
         (ServiceEntry(Reference("a"), "", Launch(ServiceCommands("x"))), "metadata.name"),
-        (ServiceEntry(Reference("a"), "A", Launch(ServiceCommands(""))), "spec.commands.start"),
+        (ServiceEntry(Reference("a"), "A", Launch(ServiceCommands("", "r"))), "spec.commands.start"),
         (ServiceEntry(Reference("a"), "A", Launch(ServiceCommands("x", "y\0"))), "spec.commands.ready"),
         (ServiceEntry(Reference("a"), "A", Launch(ServiceCommands("x", "", "\ud800"))), "spec.commands.stop"),
         (

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,9 @@ from hypothesis import strategies as st
 
 from runner_agent.control.commands import Commands
 from runner_agent.control.drafts import ServicePatch, TaskPatch
+from runner_agent.control.queries import preview_plan
 from runner_agent.control.upsert import UpsertResult
+from runner_agent.core import view
 from runner_agent.kit.virtual import VirtualClock, running_clock, virtual_time
 from runner_agent.model.errors import FailedPrecondition, InvalidArgument
 from runner_agent.model.ids import Reference
@@ -371,3 +374,147 @@ def _says(store: Store, entry: ServiceEntry | TaskEntry) -> bool:
     return entry == TaskEntry(
         about.reference, about.name, task.spec, about.description, about.triggered_by, needs
     )
+
+
+# --- rule 2.10
+
+ONE, OTHER = "/w/.ona/automations.yaml", "/w/other.yaml"
+
+
+async def test_rule_2_10_what_a_file_does_not_name_is_told_and_stays(
+    commands: Commands, store: MemoryStore
+) -> None:
+    await commands.file.apply(FILE, ALICE, path=ONE)
+    result = await commands.file.apply(a_file(service_entry("web")), ALICE, path=ONE)
+    assert result.left_out == ("db", "test", "build", "install")
+    assert [one.metadata.reference for one in definitions_of(store)] == list(ALL)
+    dying = await commands.services.delete(service_of(store, "db").id, ALICE)
+    assert dying.metadata.reference not in (await commands.file.apply(a_file(), ALICE)).left_out
+
+
+async def test_rule_2_10_prune_deletes_what_the_same_file_created(
+    commands: Commands, store: MemoryStore
+) -> None:
+    await commands.file.apply(FILE, ALICE, path=ONE)
+    await commands.file.apply(a_file(service_entry("other")), ALICE, path=OTHER)
+    await commands.file.apply(a_file(service_entry("piped")), ALICE)
+    await commands.services.create(service_entry("api"), ALICE)
+    smaller = a_file(service_entry("web"), task_entry("install"))
+    would = await commands.file.apply(smaller, ALICE, path=ONE, prune=True, dry_run=True)
+    assert {one.metadata.reference for one in definitions_of(store)} >= set(ALL)
+    did = await commands.file.apply(smaller, ALICE, path=ONE, prune=True)
+    gone = tuple(one.metadata.reference for one in did.pruned)
+    assert gone == tuple(one.metadata.reference for one in would.pruned) == ("db", "test", "build")
+    assert set(did.left_out) == set(would.left_out) == {"other", "piped", "api"}
+    left = {one.metadata.reference for one in definitions_of(store) if one.deletion is None}
+    assert left == {"web", "install", "other", "piped", "api"}
+
+
+async def test_rule_2_10_what_two_files_state_is_neithers_to_delete(
+    commands: Commands, store: MemoryStore
+) -> None:
+    await commands.file.apply(a_file(service_entry("web"), service_entry("db")), ALICE, path=ONE)
+    revision = store.revision
+    result = await commands.file.apply(a_file(service_entry("web")), ALICE, path=OTHER)
+    assert (result.changed, result.unchanged) == ((), ("web",)), "nothing that anybody sees has changed"
+    assert service_of(store, "web").spec_version <= revision
+    for path in (ONE, OTHER):
+        pruned = (await commands.file.apply(a_file(), ALICE, path=path, prune=True, dry_run=True)).pruned
+        assert "web" not in {one.metadata.reference for one in pruned}
+
+
+async def test_rule_2_10_standard_input_neither_owns_nor_disowns(
+    commands: Commands, store: MemoryStore
+) -> None:
+    await commands.file.apply(a_file(service_entry("web")), ALICE, path=ONE)
+    await commands.file.apply(a_file(service_entry("web", start="piped")), ALICE)
+    assert service_of(store, "web").file == ONE
+    with pytest.raises(InvalidArgument, match="prune"):
+        await commands.file.apply(a_file(), ALICE, prune=True)
+
+
+async def test_rule_2_10_what_something_else_needs_is_not_pruned(
+    commands: Commands, store: MemoryStore
+) -> None:
+    await commands.file.apply(a_file(task_entry("build")), ALICE, path=ONE)
+    needs = [task_of(store, "build").id]
+    await commands.tasks.create(task_draft("mine", depends_on=needs), ALICE)
+    before = definitions(store)
+    with pytest.raises(FailedPrecondition, match='build cannot be deleted: task "mine" depends on it'):
+        await commands.file.apply(a_file(service_entry("web")), ALICE, path=ONE, prune=True)
+    assert definitions(store) == before, "a file that cannot be applied changes nothing"
+
+
+async def test_rule_2_10_pruning_stops_what_runs(commands: Commands, store: MemoryStore) -> None:
+    await commands.file.apply(a_file(service_entry("web"), task_entry("build")), ALICE, path=ONE)
+    await commands.services.start(service_of(store).id, ALICE)
+    await bring_up(store)
+    begun = await commands.executions.start_task(task_of(store).id, ALICE)
+    await commands.file.apply(a_file(), ALICE, path=ONE, prune=True)
+    web = service_of(store)
+    assert web.deletion is not None
+    assert web.spec.desired_phase is ServicePhase.STOPPED
+    stopped = store.get(Execution, begun.id)
+    assert stopped is not None
+    assert stopped.desired_phase.value == "STOPPED"
+    assert task_of(store).deletion is not None
+
+
+async def test_rule_2_10_a_run_of_an_earlier_definition_is_told(
+    commands: Commands, store: MemoryStore
+) -> None:
+    await commands.file.apply(a_file(service_entry("web"), service_entry("db")), ALICE)
+    await commands.services.start(service_of(store).id, ALICE)
+    assert not view.previous_definition(service_of(store)), "not begun"
+    await bring_up(store)
+    changed = a_file(service_entry("web", start="serve --all"), service_entry("db", start="other"))
+    assert (await commands.file.apply(changed, ALICE, dry_run=True)).previous == ("web",)
+    assert (await commands.file.apply(changed, ALICE)).previous == ("web",), "db does not run"
+    assert (await commands.file.apply(changed, ALICE)).previous == ("web",), "and still does"
+    assert view.previous_definition(service_of(store))
+    assert (await commands.file.apply(a_file(service_entry("web")), ALICE)).previous == ()
+
+
+# --- rule 2.11
+
+
+async def test_rule_2_11_a_service_without_commands_cannot_be_started(
+    commands: Commands, store: MemoryStore
+) -> None:
+    event = Trigger.POST_ENVIRONMENT_START
+    await commands.file.apply(
+        a_file(
+            service_entry("marker", start="", triggered_by=[event]),
+            service_entry("web", triggered_by=[event]),
+            task_entry("needs", depends_on=["marker"], triggered_by=[event]),
+        ),
+        ALICE,
+    )
+    marker = service_of(store, "marker")
+    with pytest.raises(FailedPrecondition, match='"marker" cannot be started: it has no start command'):
+        await commands.services.start(marker.id, ALICE)
+    with pytest.raises(FailedPrecondition, match='depends on service "marker", which cannot: it has no'):
+        await commands.executions.start_task(task_of(store, "needs").id, ALICE)
+    for reference in ("marker", "needs"):
+        with pytest.raises(FailedPrecondition, match="it has no start command"):
+            preview_plan(store, reference, str(UUID(int=9)))
+    fired = await commands.triggers.fire(event, ALICE)
+    assert fired.services == ("web",)
+    assert [(one.kind, one.reference) for one in fired.skipped] == [("service", "marker"), ("task", "needs")]
+    await commands.services.update(marker.id, ServicePatch(start="serve"))
+    await commands.services.start(marker.id, ALICE)
+
+
+async def test_rule_2_11_a_run_outlives_the_loss_of_its_commands(
+    commands: Commands, store: MemoryStore
+) -> None:
+    await commands.file.apply(a_file(service_entry("web"), task_entry("t", depends_on=["web"])), ALICE)
+    await commands.services.start(service_of(store).id, ALICE)
+    up = await bring_up(store)
+    await commands.file.apply(a_file(service_entry("web", start="")), ALICE)
+    again = await commands.services.start(up.id, ALICE)
+    assert again.spec.session == up.spec.session, "it is up: a start is a no-op"
+    await commands.executions.start_task(task_of(store, "t").id, ALICE)
+    await commands.services.stop(up.id, ALICE)
+    with pytest.raises(FailedPrecondition, match="no start command"):
+        await commands.services.start(up.id, ALICE)

@@ -176,3 +176,62 @@ async def test_whatever_stands_there_the_agent_goes_on(world: World, broken: Cal
     again = world.file()
     await again.apply()
     assert (again.state.error, world.tasks) == ("", {"good", "mended"})
+
+
+async def test_a_file_broken_later_is_told_until_it_is_right_again(world: World) -> None:
+    """Rule 2.9: as long as it is broken, whether or not anybody has tried to apply it."""
+    path = world.write(".ona/config.yaml", "good")
+    file = world.file()
+    await file.apply()
+    assert (file.state.path, file.state.error) == (path, ""), "rule 2.8: the vendor's name is the first"
+    world.write(".ona/config.yaml", "worse", "again", bad=True)
+    assert "comand" in file.state.error
+    assert file.state.applied_at is not None
+    assert world.tasks == {"good"}
+    world.write(".ona/config.yaml", "good")
+    assert file.state.error == ""
+    path.unlink()
+    assert file.state.error == ""
+
+
+async def test_whoever_applies_the_same_file_ends_the_report(world: World, tmp_path: Path) -> None:
+    """Rule 2.9."""
+    path = world.write(".ona/automations.yaml", "worse", bad=True)
+    file = world.file()
+    await file.apply()
+    world.write(".ona/automations.yaml", "better")
+    assert "comand" in file.state.error, "what it says now is not in force yet"
+    other = tmp_path / "other.yaml"
+    other.write_text("tasks: {}")
+    file.applied(other)
+    assert "comand" in file.state.error
+    link = tmp_path / "link.yaml"
+    link.symlink_to(path)
+    file.applied(link)
+    assert file.state.error == ""
+    assert file.state.applied_at is not None
+
+
+async def test_a_file_written_after_the_start_is_ours_once_applied(world: World) -> None:
+    file = world.file()
+    await file.apply()
+    path = world.write(".ona/automations.yaml", "late")
+    file.applied(path)
+    assert file.state.path == path
+
+
+async def test_rule_2_8_a_second_one_is_warned_of_by_name(world: World) -> None:
+    first, second = world.write(".ona/config.yml", "a"), world.write(".gitpod/automations.yaml", "b")
+    file = world.file()
+    await file.apply()
+    assert file.state.warning.startswith(f"{first} is the default file, and {second} is passed over")
+    named = world.file(second)
+    await named.apply()
+    assert named.state.warning == ""
+
+
+async def test_what_the_default_file_creates_is_its_own(world: World) -> None:
+    """Rule 2.10: an update of the same file may prune it."""
+    path = world.write(".ona/config.yaml", "one")
+    await world.file().apply()
+    assert {one.file for one in world.store.tasks()} == {str(path)}

@@ -88,7 +88,7 @@ async def fire_trigger(backend: Backend, request: Request, call: Call) -> Tree:
     told = _firing(backend, fired.firing)
     if request.dry_run and not fired.repeated:
         told |= {"id": "", "executions": [{"reference": reference} for reference in fired.tasks]}
-    skipped = [{"reference": one.reference, "reason": one.reason} for one in fired.skipped]
+    skipped = [{"reference": one.reference, "reason": one.reason, "kind": one.kind} for one in fired.skipped]
     return {"firing": told, "repeated_key": fired.repeated, "skipped": skipped}
 
 

@@ -142,7 +142,9 @@ def _service_spec(service: Service) -> Tree:
             "start": launch.commands.start,
             "ready": launch.commands.ready,
             "stop": launch.commands.stop,
-        },
+        }
+        if launch.commands.start
+        else None,
         "session": spec.session,
         "runs_on": _runs_on(launch.runs_on),
         "env": _env(launch.env),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from runner_agent.cli.words import short, trigger_name
+from runner_agent.cli.words import runs_previous, short, trigger_name
 from runner_agent.model.specs import Anywhere, AutomationsFile, InDocker, OnMachine, ServiceEntry, TaskEntry
 from runner_agent.model.specs import RunsOn as Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from runner_agent.client.agent_messages import ApplyResult
     from runner_agent.client.messages import Docker, RunsOn, Service, ServiceCommands, Task
     from runner_agent.client.requests import AutomationsFile as FileMessage
     from runner_agent.client.requests import FileService, FileTask
@@ -75,6 +76,51 @@ class Change:
         """As one line: `would update service web: readinessTimeout`."""
         verb = self.change if self.change == "unchanged" else f"would {self.change}"
         return f"{verb} {self.kind} {self.reference}" + (f": {', '.join(self.fields)}" if self.fields else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying a file did, or would do: each change with the kind and reference of its entry; what the
+    file does not name; and the services that run with an earlier definition (rule 2.10).
+    """
+
+    changes: tuple[tuple[str, str, str], ...] = ()
+    not_in_file: tuple[str, ...] = ()
+    previous: tuple[str, ...] = ()
+
+    @classmethod
+    def of_answer(cls, answer: ApplyResult, file: FileMessage) -> Applied:
+        """In the order of the file, what was deleted at the end."""
+        order = [*file.get("services", {}), *file.get("tasks", {})]
+        found = [
+            (each.get("change", ""), each.get("kind", ""), each.get("reference", ""))
+            for each in answer.get("changes", [])
+        ]
+        found.sort(key=lambda one: order.index(one[2]) if one[2] in order else len(order))
+        return cls(
+            tuple(found), tuple(answer.get("notInFile", [])), tuple(answer.get("previousDefinition", []))
+        )
+
+    def of(self, change: str) -> tuple[tuple[str, str, str], ...]:
+        """The changes of one sort."""
+        return tuple(one for one in self.changes if one[0] == change)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What people should know besides the changes, a sentence each."""
+        left = (f"defined but not in this file: {', '.join(self.not_in_file)}",) if self.not_in_file else ()
+        return (*left, *map(runs_previous, self.previous))
+
+    def as_data(self, change: str = "") -> list[dict[str, object]]:
+        """For programs: the changes, or those of one sort, then what else is to be known."""
+        changes = self.of(change) if change else self.changes
+        told: list[dict[str, object]] = [
+            {"change": what, "kind": kind, "reference": reference} for what, kind, reference in changes
+        ]
+        told += [{"change": "not in file", "reference": reference} for reference in self.not_in_file]
+        return told + [
+            {"change": "runs the previous definition", "kind": "service", "reference": reference}
+            for reference in self.previous
+        ]
 
 
 def changes(file: FileMessage, services: list[Service], tasks: list[Task]) -> list[Change]:

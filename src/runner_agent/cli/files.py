@@ -12,16 +12,19 @@ import click
 
 from runner_agent.cli.completing import complete_file
 from runner_agent.cli.exits import INVALID, Quit
-from runner_agent.cli.file_messages import as_message, changes
+from runner_agent.cli.file_messages import Applied, as_message, changes
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.words import reference_of
 from runner_agent.control.automations import (
-    DEFAULTS,
+    STARTER_FILE,
     check_automations,
     check_file,
     find_default,
+    find_misplaced,
+    identity,
+    passed_over,
     read_automations,
     read_file,
 )
@@ -76,54 +79,74 @@ def validate(files: tuple[str, ...], strict: bool, output: str) -> None:
 @click.argument("file", required=False, shell_complete=complete_file)
 @click.option("-s", "--set-default", is_flag=True, help="Also make FILE the one the agent applies by itself.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@click.option(
+    "--prune",
+    is_flag=True,
+    help="Also delete what an earlier update of this very FILE created and it does not name any more.",
+)
 @with_output
 @with_agent
-def update(agent: Agent, file: str | None, set_default: bool, dry_run: bool, output: str) -> None:
+def update(
+    agent: Agent, file: str | None, set_default: bool, dry_run: bool, prune: bool, output: str
+) -> None:
     """Apply an automations file.
 
-    What the file names is created or updated; what it does not name stays. FILE may be - for standard input;
-    without it the default file of the agent's workspace is applied.
+    What the file names is created or updated; what it does not name stays, and is told. A service that runs
+    keeps the definition it was started with until it is restarted; that is told too. FILE may be - for
+    standard input; without it the file that the agent applies by itself is applied.
 
     \b
     Example:
       runner-agent automations update automations.yaml
       runner-agent automations update --dry-run automations.yaml
+      runner-agent automations update --prune automations.yaml
       generate | runner-agent automations update -
     """
     if set_default and dry_run:
         raise click.UsageError("Give -s or --dry-run, not both.")
     if set_default and file == STANDARD_INPUT:
         raise click.UsageError("Standard input cannot be made the default: -s wants a file.")
-    name = file or str(default_file(Path(agent.get_agent().get("workspace", "."))))
+    if prune and file == STANDARD_INPUT:
+        raise click.UsageError("Standard input cannot prune: what created an entry is known by its path.")
+    name = file or str(applied_file(agent))
     if dry_run:
-        would = _would(agent, name)
-        lines = [str(change) for change in would]
-        emit(output, [dataclasses.asdict(change) for change in would], "\n".join(lines))
-        return
-    done = apply(agent, name)
-    if set_default:
-        agent.set_automations_file(str(Path(name).absolute()))
-        note(f"{name} is now the file the agent applies by itself.")
-    if not done:
-        note(f"{name}: nothing to change.")
-    data = [{"change": change, "kind": kind, "reference": reference} for change, kind, reference in done]
-    emit(output, data, "\n".join(" ".join(line) for line in done))
+        would, applied = _would(agent, name, prune=prune)
+        told = [str(change) for change in would] + [
+            f"would delete {kind} {reference}" for _, kind, reference in applied.of("deleted")
+        ]
+        emit(output, [*map(dataclasses.asdict, would), *applied.as_data("deleted")], "\n".join(told))
+    else:
+        applied = apply(agent, name, prune=prune)
+        if set_default:
+            agent.set_automations_file(str(Path(name).absolute()))
+            note(f"{name} is now the file the agent applies by itself.")
+        if not applied.changes:
+            note(f"{name}: nothing to change.")
+        emit(output, applied.as_data(), "\n".join(" ".join(line) for line in applied.changes))
+    for remark in applied.remarks():
+        note(remark)
 
 
-def apply(agent: Agent, name: str) -> list[tuple[str, str, str]]:
-    """Upserts the file; what was created or updated. Raises Quit with every fault of the file."""
-    present = {each["id"] for each in (*agent.services(), *agent.tasks())}
-    result = agent.upsert(_message(agent, name))
-    changed = {*result.get("updatedServiceIds", []), *result.get("updatedTaskIds", [])}
-    after = [("service", each) for each in agent.services()] + [("task", each) for each in agent.tasks()]
-    return [
-        ("updated" if each["id"] in present else "created", kind, reference_of(each))
-        for kind, each in after
-        if each["id"] in changed
-    ]
+def apply(agent: Agent, name: str, *, prune: bool = False) -> Applied:
+    """Upserts the file. Raises Quit with every fault of it."""
+    message = _message(agent, name)
+    return Applied.of_answer(agent.apply_automations_file(message, _path(name), prune=prune), message)
 
 
-def _would(agent: Agent, name: str) -> list[Change]:
+def applied_file(agent: Agent) -> Path:
+    """The file that the agent applies by itself. Raises Quit where there is none."""
+    info = agent.get_agent()
+    own = info.get("automations", {}).get("path", "")
+    if own and Path(own).exists():
+        return Path(own)
+    return default_file(Path(info.get("workspace", ".")))
+
+
+def _path(name: str) -> str:
+    return "" if name == STANDARD_INPUT else identity(Path(name))
+
+
+def _would(agent: Agent, name: str, *, prune: bool) -> tuple[list[Change], Applied]:
     """What applying the file would do, unchanged entries included. Raises Quit with every fault of it."""
     message, services, tasks = _message(agent, name), list(agent.services()), list(agent.tasks())
     others = {
@@ -137,7 +160,8 @@ def _would(agent: Agent, name: str) -> list[Change]:
         raise Quit(
             INVALID, "The file cannot be applied: choose other references, or delete those entries first."
         )
-    return changes(message, services, tasks)
+    answer = agent.apply_automations_file(message, _path(name), prune=prune, dry_run=True)
+    return changes(message, services, tasks), Applied.of_answer(answer, message)
 
 
 def _message(agent: Agent, name: str) -> FileMessage:
@@ -161,11 +185,17 @@ def default_file(workspace: Path) -> Path:
     """The file that need not be named. Raises Quit where there is none."""
     found = find_default(workspace)
     if found is None:
+        other = find_misplaced(workspace)
+        there = (
+            f" {other} is none of the places that are looked in: name it, or move it there." if other else ""
+        )
         raise Quit(
             INVALID,
-            f"There is no automations file in {workspace.absolute()}: name one, or write {DEFAULTS[0]}, for"
-            " example with: runner-agent automations init",
+            f"There is no automations file in {workspace.absolute()}: name one, or write {STARTER_FILE}, for"
+            f" example with: runner-agent automations init.{there}",
         )
+    if warning := passed_over(workspace):
+        note(f"Warning: {warning}.")
     return found
 
 

@@ -6,7 +6,7 @@ import click
 
 from runner_agent.cli.exits import INVALID, Quit
 from runner_agent.cli.terminal import out
-from runner_agent.control.automations import DEFAULTS, find_default
+from runner_agent.control.automations import STARTER_FILE, find_default
 from runner_agent.control.automations_starter import STARTER
 
 
@@ -16,8 +16,8 @@ from runner_agent.control.automations_starter import STARTER
 def init(file: str | None, force: bool) -> None:
     """Write an automations file to begin with.
 
-    FILE is the first of the usual places by default, and - for standard output. A file that is there is only
-    written over with --force.
+    FILE is the default file that is there, else .ona/automations.yaml, and - for standard output. A file
+    that is there is only written over with --force.
 
     \b
     Example:
@@ -27,7 +27,7 @@ def init(file: str | None, force: bool) -> None:
     if file == "-":
         out(STARTER.rstrip("\n"))
         return
-    path = Path(file) if file else find_default(Path()) or Path(DEFAULTS[0])
+    path = Path(file) if file else find_default(Path()) or Path(STARTER_FILE)
     if path.is_dir():
         raise Quit(INVALID, f"{path} is a directory; name a file in it.")
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
+from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_automation
+from runner_agent.cli.exits import INVALID, Quit
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import out
@@ -36,6 +38,7 @@ def plan(agent: Agent, ref: str, mermaid: bool, output: str) -> None:
       runner-agent plan build
       runner-agent plan build --mermaid
     """
+    tell_broken(agent)
     subject = find_planned(agent, ref)
     found = _plan_of(agent, subject)
     groups = found.get("groups", [])
@@ -46,7 +49,12 @@ def plan(agent: Agent, ref: str, mermaid: bool, output: str) -> None:
 
 
 def _plan_of(agent: Agent, subject: Service | Task) -> Plan:
-    if "commands" in subject.get("spec", {}):  # every service has them, and no task
+    if "status" in subject:  # every service has one, and no task
+        service = cast("Service", subject)
+        if not service.get("spec", {}).get("commands", {}).get("start"):
+            raise Quit(
+                INVALID, f"service {reference_of(subject)} cannot be started: it has no start command."
+            )
         return {"groups": [{"steps": [{"reference": reference_of(subject), "serviceId": subject["id"]}]}]}
     return agent.plan(subject["id"])
 

@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_service
 from runner_agent.cli.figures import cpu_time_of, memory_of, peak_of, processes_of
 from runner_agent.cli.logs import Source, log_options, show
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
-from runner_agent.cli.words import NOTHING, local_time, reference_of, runs_on, service_phase, short, triggers
+from runner_agent.cli.words import (
+    NOTHING,
+    local_time,
+    reference_of,
+    runs_on,
+    runs_previous,
+    service_phase,
+    short,
+    triggers,
+)
 from runner_agent.client.agent import Agent
 from runner_agent.client.logs import LogQuery, service_log
 from runner_agent.client.references import find_service
@@ -35,6 +45,7 @@ def list_(agent: Agent, output: str) -> None:
       runner-agent service list
       runner-agent service list -o json
     """
+    tell_broken(agent)
     services = list(agent.services())
     if output != "table":
         emit(output, services, "")
@@ -96,6 +107,7 @@ def _described(service: Service, live: LiveStatus) -> str:
             "Phase": service_phase(service),
             "Since": local_time(live.get("phaseSince")) if live.get("phaseSince") else "",
             "Failure": status.get("failureMessage", ""),
+            "Definition": runs_previous(reference_of(service)) if live.get("previousDefinition") else "",
             "CPU time": cpu_time_of(usage) if usage else "",
             "Memory": memory_of(usage) if usage else "",
             "Most memory": peak_of(usage) if usage else "",

@@ -29,6 +29,7 @@ from runner_agent.cli.words import (
     duration_of,
     execution_phase,
     moment,
+    not_started,
     reference_of,
     service_phase,
     short,
@@ -74,20 +75,22 @@ class Session:
         """Applies the file and fires the events. Raises Quit, ClientError."""
         from runner_agent.cli.files import apply
 
-        changes = apply(agent, name) if name else []
+        applied = apply(agent, name) if name else None
         references = [*map(reference_of, agent.services()), *map(reference_of, agent.tasks())]
         self.view.make_room(references)
         if greeting:
             self.view.news(greeting)
-        for change, kind, reference in changes:
+        for change, kind, reference in applied.changes if applied else ():
             self.view.news(f"{change} {kind} {reference}")
+        for remark in applied.remarks() if applied else ():
+            self.view.news(remark)
         for event in events:
             result = feed.fire(event)
             firing = result.get("firing", {})
             for each in result.get("skipped", []):
-                text = f"task {each.get('reference', '')} could not be started: {each.get('reason', '')}"
-                self.view.news(text, "FAILED")
-                self.skipped.append(each.get("reference", ""))
+                self.view.news(not_started(each), "FAILED")
+                if each.get("kind") != "service":
+                    self.skipped.append(each.get("reference", ""))
             for started in firing.get("executions", []):
                 self.started[started.get("id", "")] = started.get("reference", "")
             if firing.get("services") or firing.get("executions"):

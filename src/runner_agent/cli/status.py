@@ -13,7 +13,7 @@ from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import columns, emit
 from runner_agent.cli.tasks import execution_table
 from runner_agent.cli.terminal import paint
-from runner_agent.cli.words import local_time, moment, reference_of, service_phase
+from runner_agent.cli.words import local_time, moment, reference_of, runs_previous, service_phase
 from runner_agent.client.agent import Agent
 from runner_agent.client.references import created_at
 
@@ -47,6 +47,7 @@ def status(agent: Agent, output: str) -> None:
     parts = [
         _agent(info),
         _services(services, live) if services else "No services.",
+        *_previous(live),
         execution_table(agent, executions) if executions else "No executions.",
     ]
     emit(output, data, "\n\n".join(parts))
@@ -63,6 +64,12 @@ def _services(services: list[Service], live: LiveNow) -> str:
         used = cpu_time_of(usage), memory_of(usage), ports_of(usage)
         rows.append((reference_of(service), service_phase(service), since, *used))
     return columns(("SERVICE", "PHASE", "SINCE", "CPU TIME", "MEMORY", "PORTS"), rows, phase=1)
+
+
+def _previous(live: LiveNow) -> list[str]:
+    """What runs with an earlier definition, if anything does."""
+    old = [each.get("reference", "") for each in live["services"] if each.get("previousDefinition")]
+    return ["\n".join(map(runs_previous, old))] if old else []
 
 
 def _agent(info: AgentInfo) -> str:
@@ -83,4 +90,6 @@ def _agent(info: AgentInfo) -> str:
         first, *others = error.splitlines()
         told = [f"  not in force {first}", *(f"               {other}" for other in others)]
         lines += [paint(line, "31", sys.stdout) for line in told]
+    if warning := file.get("warning", ""):
+        lines.append(f"  warning      {warning}")
     return "\n".join(lines)

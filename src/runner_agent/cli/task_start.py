@@ -2,6 +2,7 @@
 
 import click
 
+from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_task
 from runner_agent.cli.options import with_agent
 from runner_agent.cli.terminal import note, out
@@ -25,6 +26,7 @@ def start(agent: Agent, ref: str, dont_wait: bool) -> None:
       runner-agent task start build
       id=$(runner-agent task start build --dont-wait)
     """
+    tell_broken(agent)
     task = find_task(agent, ref)
     execution = agent.start_task(task["id"])
     if dont_wait:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_execution, complete_task
 from runner_agent.cli.logs import Source, log_options, show
 from runner_agent.cli.options import with_agent, with_output
@@ -41,6 +42,7 @@ def list_(agent: Agent, output: str) -> None:
     Example:
       runner-agent task list
     """
+    tell_broken(agent)
     tasks = list(agent.tasks())
     if output != "table":
         emit(output, tasks, "")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner_agent.cli.exits import FAILED, TIMED_OUT, Quit
+from runner_agent.cli.broken_file import tell_broken
+from runner_agent.cli.exits import FAILED, INVALID, TIMED_OUT, Quit
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.trigger_names import EVENTS
+from runner_agent.cli.words import not_started
 from runner_agent.client.agent import Agent
 from runner_agent.client.errors import ApiError
 
@@ -37,19 +39,32 @@ def trigger(agent: Agent, event: str, once: str, wait: float | None, dry_run: bo
       runner-agent trigger postDevcontainerStart --once "$CONTAINER_ID" --wait=10m
       runner-agent trigger prebuild --dry-run
     """
+    broken = tell_broken(agent)
     result = agent.fire(event, once, dry_run=dry_run)
     firing = result.get("firing", {})
     emit(output, result, _told(result, once, dry_run=dry_run) if output == "table" else "")
-    skipped = result.get("skipped", [])
-    for each in skipped:
-        note(f"task {each.get('reference', '')} could not be started: {each.get('reason', '')}")
+    for each in result.get("skipped", []):
+        note(not_started(each))
     if wait is not None and not dry_run:
         from runner_agent.cli.waiting import detaching
 
         with detaching("runner-agent status"):
-            await_firing(agent, firing, limit(wait))
+            _await(agent, firing, limit(wait), broken)
+    skipped = [each for each in result.get("skipped", []) if each.get("kind") != "service"]  # rule 2.11
     if skipped:
         raise Quit(FAILED, f"{len(skipped)} of the tasks that list {event} could not be started.")
+
+
+def _await(agent: Agent, firing: Firing, timeout: float | None, broken: str) -> None:
+    """Raises Quit. What became of the last good definitions does not tell how those of a `broken` file do."""
+    try:
+        await_firing(agent, firing, timeout)
+    except Quit as failure:
+        if not broken:
+            raise
+        note(str(failure))
+    if broken:
+        raise Quit(INVALID, f"{broken} is not in force: what was fired is what was defined before it broke.")
 
 
 def _told(result: FireResult, once: str, *, dry_run: bool) -> str:

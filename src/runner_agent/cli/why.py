@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_log
 from runner_agent.cli.durations import show_span
 from runner_agent.cli.figures import usage_in_words
@@ -41,6 +42,7 @@ def why(agent: Agent, ref: str, output: str) -> None:
       runner-agent why web
       runner-agent why 3f1c6f0e-5a0e-4c57-9a57-0c3c1f9d2b11 --json
     """
+    tell_broken(agent)
     found = explain(agent, ref)
     emit(output, found, _readable(as_text(found)) if output == "table" else "")
 
@@ -56,6 +58,8 @@ def as_text(found: Explanation, now: datetime | None = None) -> str:
     here = now or datetime.now(UTC)
     lines = [_answer(found, here)]
     lines += [f"  - {reason}" for reason in found.get("reasons", [])]
+    if found.get("previousDefinition") and found.get("kind") != "KIND_SERVICE":  # a service has it as reason
+        lines.append("  - it runs the previous definition: that was changed since it was started")
     lines += [*_wish(found, here), *_execution(found)]
     lines += _block("Runs:", [_run(run, here) for run in found.get("runs", [])])
     lines += _steps(found.get("steps", []))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runner_agent.cli.durations import show_span
 
 if TYPE_CHECKING:
+    from runner_agent.client.agent_messages import Skipped
     from runner_agent.client.messages import (
         Execution,
         RunsOn,
@@ -50,6 +51,18 @@ def counted(number: int, noun: str) -> str:
 def reference_of(thing: Service | Task) -> str:
     """The reference, or the id where there is none."""
     return thing.get("metadata", {}).get("reference", "") or thing["id"]
+
+
+def not_started(skipped: Skipped) -> str:
+    """Of what lists an event and could not be started."""
+    what = f"{skipped.get('kind', 'task')} {skipped.get('reference', '')}"
+    return f"{what} could not be started: {skipped.get('reason', '')}"
+
+
+def runs_previous(reference: str) -> str:
+    """The mark of a live run whose definition has changed since it began, with the cure (rule 2.10)."""
+    cure = f"runner-agent service restart {reference}"
+    return f"{reference} runs the previous definition; for the present one: {cure}"
 
 
 def triggers(metadata: ServiceMetadata | TaskMetadata) -> str:

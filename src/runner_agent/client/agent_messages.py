@@ -71,6 +71,7 @@ class Skipped(TypedDict, total=False):
 
     reference: str
     reason: str
+    kind: str
 
 
 class FireResult(TypedDict, total=False):

@@ -27,6 +27,8 @@ DEFAULTS = (
     ".gitpod/automations.yml",
 )
 """Rule 2.8, in this order."""
+STARTER_FILE = ".ona/automations.yaml"
+"""Where `automations init` writes: the name that all versions of the vendor's tools know."""
 MISPLACED = ("automations.yaml", "automations.yml", "automations.json")
 """Names that people give a file in the workspace itself."""
 

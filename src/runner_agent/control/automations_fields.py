@@ -113,7 +113,7 @@ class Faults:
                 found[key] = member
         for name in form.required:
             if isinstance(field.node, Mapping) and name not in found.keys() | meant:
-                self.add(field.at, field.path, f"{name} is missing; {form.what} needs it")
+                self.add(field.at, field.path, form.lacks(name, found))
         return found
 
     def text(self, field: Field, *, required: bool = False, instead: str = "write it as one text") -> str:

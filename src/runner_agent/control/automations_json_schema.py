@@ -12,6 +12,9 @@ from runner_agent.model.phases import Trigger
 
 Part = dict[str, object]
 
+_NEVER_EMPTY = (keys.MACHINE, keys.COMMANDS)
+"""`machine` says something by being there, and nobody begins `commands` for nothing."""
+
 
 def json_schema() -> Part:
     """As JSON would have it."""
@@ -29,7 +32,10 @@ def _form(form: Form) -> Part:
     for key in form.keys:
         for name in dict.fromkeys((key.name, snake(key.name))):
             value = _value(key, form)
-            properties[name] = {"description": key.about, **(value if key.required else _optional(value))}
+            properties[name] = {
+                "description": key.about,
+                **(value if key.required or key.form in _NEVER_EMPTY else _optional(value)),
+            }
     required: Part = {"required": list(form.required)} if form.required else {}
     alone: Part = {"maxProperties": 1} if form is keys.RUNS_ON else {}
     return {
@@ -42,9 +48,7 @@ def _form(form: Form) -> Part:
 
 
 def _optional(value: Part) -> Part:
-    """A key without a value is as good as none, but for `machine`, which says something by being there."""
-    if value == _form(keys.MACHINE):
-        return value
+    """A key without a value is as good as none."""
     kind = value.get("type")
     choices = value.get("enum")
     wider: Part = {"type": [kind, "null"]}

@@ -4,7 +4,7 @@ The reader, the JSON schema and the reference in docs/ are made from this table.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import field
 from difflib import get_close_matches
 from enum import Enum
@@ -46,7 +46,7 @@ class Form:
     """A map of fixed keys. `meant`: other words for them, squeezed, and the path that says it here.
 
     `remarks`: words that say nothing here, and why. `example`: the form at its shortest, for who wrote
-    something else.
+    something else. `cures`: of a missing key, what to do where a certain other key is there.
     """
 
     what: str
@@ -54,6 +54,7 @@ class Form:
     meant: Mapping[str, str] = field(default_factory=dict[str, str])
     remarks: Mapping[str, str] = field(default_factory=dict[str, str])
     example: str = ""
+    cures: Mapping[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,6 +65,11 @@ class Form:
     def required(self) -> tuple[str, ...]:
         """Those that cannot be left out."""
         return tuple(key.name for key in self.keys if key.required)
+
+    def lacks(self, name: str, present: Container[str]) -> str:
+        """The sentence about a required key that is missing beside the keys `present`."""
+        other, cure = self.cures.get(name, ("", ""))
+        return f"{name} is missing; {self.what} needs it{f'; {cure}' if other in present else ''}"
 
     def accept(self, key: str) -> str | None:
         """The key in its lowerCamelCase form, None if it is none of ours. snake_case is the other form
@@ -170,7 +176,7 @@ SERVICE = Form(
     (
         _NAME,
         _DESCRIPTION,
-        Key("commands", Takes.FORM, "What it runs.", required=True, form=COMMANDS),
+        Key("commands", Takes.FORM, "What it runs. Without it the service cannot be started.", form=COMMANDS),
         _TRIGGERED_BY,
         _RUNS_ON,
         Key("role", Takes.ROLE, "What it is to the environment."),
@@ -207,6 +213,12 @@ TASK = Form(
     habits.TASK_MEANT,
     habits.TASK_REMARKS,
     example="REFERENCE: {name: NAME, command: COMMAND}",
+    cures={
+        "command": (
+            "dependsOn",
+            'for one that only waits for what it depends on, write command: "true"',
+        )
+    },
 )
 TOP = Form(
     "an automations file",

@@ -148,7 +148,7 @@ class Schema:
 
     def _commands(self, field: Field | None) -> ServiceCommands:
         if field is None:
-            return ServiceCommands("")
+            return ServiceCommands("")  # rule 2.11
         parts = self._faults.members(field, keys.COMMANDS)
         return ServiceCommands(
             self._text(parts, "start", required=True), self._text(parts, "ready"), self._text(parts, "stop")

@@ -41,14 +41,14 @@ def require(violations: Iterable[Violation]) -> None:
 
 
 def check_service(metadata: ServiceMetadata, launch: Launch, prefix: str = "") -> Iterator[Violation]:
-    """A service as it would be stored. `prefix` goes before the paths."""
+    """A service as it would be stored. `prefix` goes before the paths. Commands may be absent (rule 2.11)."""
     yield from _metadata(metadata, prefix)
     if Trigger.BEFORE_SNAPSHOT in metadata.triggered_by:
         path = f"{prefix}metadata.triggered_by"
         yield Violation(path, "beforeSnapshot starts tasks only; services are stopped before a snapshot")
     commands = launch.commands
     path = f"{prefix}spec.commands"
-    yield from _text(f"{path}.start", commands.start, required=True)
+    yield from _text(f"{path}.start", commands.start, required=bool(commands.ready or commands.stop))
     yield from _text(f"{path}.ready", commands.ready)
     yield from _text(f"{path}.stop", commands.stop)
     yield from _where(launch.runs_on, launch.env, prefix)

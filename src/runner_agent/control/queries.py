@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from runner_agent.control.base import NewId, derived_ids
 from runner_agent.control.executions import definitions
 from runner_agent.core.plan import make_plan
+from runner_agent.core.wishes import refuse_unstartable
 from runner_agent.model.errors import InvalidArgument, NotFound, Violation
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import PlanStepId, Reference, SessionId, StepId
@@ -129,6 +130,7 @@ def preview_plan(reader: Reader, reference: str, seed: str) -> Plan:
 
 
 def _service_plan(service: Service, new_id: NewId) -> Plan:
+    refuse_unstartable(service)
     work = ServiceWork(service.id, SessionId(new_id()))
     return Plan((Group((PlanStep(PlanStepId(new_id()), service.metadata.reference, work),)),))
 

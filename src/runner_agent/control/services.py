@@ -1,6 +1,6 @@
 """Commands on services: create, update, start, stop, delete (section 3 of the semantics)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from runner_agent.control.base import Caller, Control, find_service, refuse_dying
@@ -60,7 +60,7 @@ class ServiceControl(Control):
         def change(service: Service) -> Service:
             refuse_dying(service, "updated")
             metadata, launch = _patched(service, patch)
-            require(check_service(metadata, launch))
+            require((*check_service(metadata, launch), *_emptied(patch, launch)))
             if patch.touches_spec and service.status.phase not in _AT_REST:
                 raise FailedPrecondition(
                     f'the spec of service "{service.metadata.reference}" cannot be updated while it is '
@@ -108,6 +108,12 @@ def refuse_taken(reader: Reader, reference: Reference) -> None:
     raise AlreadyExists(
         f'the reference "{reference}" is taken by a {kind} that is being deleted; try again once it is gone'
     )
+
+
+def _emptied(patch: ServicePatch, launch: Launch) -> Iterator[Violation]:
+    """Commands may be absent (rule 2.11), but cannot be taken away one by one."""
+    if patch.start == "" and not (launch.commands.ready or launch.commands.stop):
+        yield Violation("spec.commands.start", "must not be empty")
 
 
 def _patched(service: Service, patch: ServicePatch) -> tuple[ServiceMetadata, Launch]:

@@ -7,11 +7,12 @@ from runner_agent.control.base import Caller, Control, NewId, derived_ids
 from runner_agent.control.executions import Begun, Circumstances, begin, definitions
 from runner_agent.control.prebuild_record import refuse_during_prebuild
 from runner_agent.core import wishes
-from runner_agent.model.errors import InvalidArgument, Violation
+from runner_agent.model.errors import FailedPrecondition, InvalidArgument, Violation
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, ExecutionId, FiringId, Reference, SessionId
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Service
+from runner_agent.model.specs import Cause
 from runner_agent.store.base import Reader, Transaction
 
 PER_BOOT = "boot"
@@ -20,10 +21,11 @@ PER_BOOT = "boot"
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A task that lists the event and could not be started, and why."""
+    """What lists the event and could not be started, and why. `kind`: service or task."""
 
     reference: Reference
     reason: str
+    kind: str = "task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,21 @@ class _Drawn:
     firing: Firing
     services: tuple[Service, ...]
     begun: Begun
+    refused: tuple[Skipped, ...] = ()
 
     def put(self, tx: Transaction) -> Fired:
         services = tuple(tx.put(service) for service in self.services)
-        return _Drawn(tx.put(self.firing), services, self.begun.put(tx)).told()
+        return _Drawn(tx.put(self.firing), services, self.begun.put(tx), self.refused).told()
 
     def told(self) -> Fired:
         return Fired(
             self.firing,
             tuple(service.metadata.reference for service in self.services),
             tuple(execution.reference for execution in self.begun.executions),
-            tuple(Skipped(task.metadata.reference, str(error)) for task, error in self.begun.refused),
+            (
+                *self.refused,
+                *(Skipped(task.metadata.reference, str(error)) for task, error in self.begun.refused),
+            ),
         )
 
 
@@ -124,11 +130,7 @@ def _earlier(reader: Reader, firing: Firing) -> Firing | None:
 
 def _draw_up(reader: Reader, firing: Firing, caller: Caller, new_id: NewId) -> _Drawn:
     cause = replace(firing.cause, by=f"trigger {firing.event.value}")
-    services = tuple(
-        wishes.start_service(service, SessionId(new_id()), cause)
-        for service in reader.services()
-        if firing.event in service.metadata.triggered_by and service.deletion is None
-    )
+    services, refused = _started(reader, firing.event, cause, new_id)
     tasks = [
         task
         for task in reader.tasks()
@@ -141,7 +143,22 @@ def _draw_up(reader: Reader, firing: Firing, caller: Caller, new_id: NewId) -> _
         services=tuple(service.id for service in services),
         executions=tuple(execution.id for execution in begun.executions),
     )
-    return _Drawn(recorded, services, begun)
+    return _Drawn(recorded, services, begun, refused)
+
+
+def _started(
+    reader: Reader, event: Trigger, cause: Cause, new_id: NewId
+) -> tuple[tuple[Service, ...], tuple[Skipped, ...]]:
+    """The services that list the event, started; and those that cannot be (rule 2.11)."""
+    started: list[Service] = []
+    refused: list[Skipped] = []
+    for service in reader.services():
+        if event in service.metadata.triggered_by and service.deletion is None:
+            try:
+                started.append(wishes.start_service(service, SessionId(new_id()), cause))
+            except FailedPrecondition as error:
+                refused.append(Skipped(service.metadata.reference, str(error), "service"))
+    return tuple(started), tuple(refused)
 
 
 def _told_again(reader: Reader, firing: Firing) -> Fired:

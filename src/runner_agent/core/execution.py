@@ -14,7 +14,7 @@ from runner_agent.core import view
 from runner_agent.core.endings import MACHINE_RESTARTED
 from runner_agent.core.plan import aggregate, runnable
 from runner_agent.core.session import over
-from runner_agent.core.wishes import pending, standing, start_service
+from runner_agent.core.wishes import NO_COMMANDS, pending, standing, start_service, startable
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import ExecutionId, PlanStepId, ServiceId, SessionId, StepId
 from runner_agent.model.phases import ExecutionPhase, ServicePhase
@@ -28,6 +28,7 @@ from runner_agent.model.records import (
     Step,
     StepProgress,
     StepStatus,
+    Task,
 )
 from runner_agent.model.specs import Cause
 
@@ -180,6 +181,8 @@ class _Hand:
                 FAILED,
                 f'service "{step.label}" is being deleted' if service else f'service "{step.label}" is gone',
             )
+        if not startable(service):
+            return _ended(FAILED, f'service "{step.label}" cannot be started: {NO_COMMANDS}')
         if not (standing(service) or pending(service)):
             service = start_service(service, fresh, Cause(f"execution {self.execution.id}", now))
             self.services[service.id] = service
@@ -200,6 +203,13 @@ class _Hand:
             started_at=self.execution.started_at or (now if begun and self.progress else None),
             completed_at=now if phase.terminal else None,
         )
+
+
+def previous_definition(execution: Execution, task: Task) -> bool:
+    """It has not ended, and runs another spec of its task than the present one (rules 2.10, 4.1)."""
+    works = (step.work for step in execution.plan.steps())
+    own = next((work for work in works if isinstance(work, TaskWork) and work.task_id == task.id), None)
+    return own is not None and own.spec != task.spec and not execution.status.phase.terminal
 
 
 def _phases(progress: Mapping[PlanStepId, StepProgress]) -> dict[PlanStepId, ExecutionPhase]:

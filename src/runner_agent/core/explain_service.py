@@ -9,6 +9,7 @@ from runner_agent.core.explanation import Explanation, Present, how_it_ended, ru
 from runner_agent.core.proc import alive, signalable
 from runner_agent.core.service import pending
 from runner_agent.core.session import over, readiness_limit
+from runner_agent.core.wishes import NO_COMMANDS, startable
 from runner_agent.model.ids import Instant
 from runner_agent.model.phases import RunRole, ServicePhase, Trigger
 from runner_agent.model.records import Service
@@ -33,18 +34,19 @@ def explain_service(service: Service, at: Present) -> Explanation:
     """The service as it is now."""
     run = service.run
     if run is None:
-        return Explanation(_never_run(service), tuple(_dying(service)))
+        return Explanation(_never_run(service), (*_commandless(service), *_dying(service)))
     runs = (
         *run_seen(RunRole.START, run.start, run.boot, at),
         *run_seen(RunRole.READY, run.ready, run.boot, at),
         *run_seen(RunRole.STOP, run.stop, run.boot, at),
     )
     if over(run):
-        return Explanation(_ended(service, run), (*_next(service), *_dying(service)), runs=runs)
+        reasons = (*_next(service), *_commandless(service), *_dying(service))
+        return Explanation(_ended(service, run), reasons, runs=runs)
     match run.course:
         case Up():
             answer, until = _up(run, at)
-            reasons = _evidence(run, at)
+            reasons = (*_evidence(run, at), *_earlier(service))
         case Down() as course:
             told, until = _down(run, course, at)
             answer = f"{_why_down(service, run)}: {told}"
@@ -60,6 +62,8 @@ def explain_service(service: Service, at: Present) -> Explanation:
 def _never_run(service: Service) -> str:
     if pending(service):
         return f"its start was asked for by {service.cause.by} and is about to begin"
+    if not startable(service):
+        return f"it has never been started, and cannot be: {NO_COMMANDS}"
     return f"it has never been started: {untriggered(service.metadata.triggered_by)}"
 
 
@@ -220,6 +224,19 @@ def _killing(proc: Proc, kills: Kills, at: Present) -> str:
 
 
 # --- what comes after
+
+
+def _earlier(service: Service) -> Iterator[str]:
+    """Rule 2.10."""
+    if view.previous_definition(service):
+        cure = f"runner-agent service restart {service.metadata.reference}"
+        yield f"it runs the previous definition: that was changed since; for the present one: {cure}"
+
+
+def _commandless(service: Service) -> Iterator[str]:
+    """Rule 2.11."""
+    if service.run is not None and not startable(service):
+        yield f"it cannot be started again: {NO_COMMANDS}"
 
 
 def _next(service: Service) -> Iterator[str]:

@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from runner_agent.core.wishes import NO_COMMANDS, startable
 from runner_agent.model.errors import FailedPrecondition
 from runner_agent.model.ids import DefinitionId, PlanStepId, ServiceId, SessionId, StepId, TaskId
 from runner_agent.model.phases import ExecutionPhase
@@ -91,6 +92,11 @@ def _usable(dependency: DefinitionId, needed_by: Task, definitions: Definitions)
         raise FailedPrecondition(
             f'task "{owner}" cannot be started: it depends on "{found.metadata.reference}", '
             "which is being deleted"
+        )
+    if isinstance(found, Service) and not startable(found):
+        raise FailedPrecondition(
+            f'task "{owner}" cannot be started: it depends on service "{found.metadata.reference}", '
+            f"which cannot: {NO_COMMANDS}"
         )
     return found
 

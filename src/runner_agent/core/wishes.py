@@ -14,13 +14,19 @@ from runner_agent.model.runs import Idle, Up
 from runner_agent.model.specs import Cause
 
 __all__ = [
+    "NO_COMMANDS",
     "delete_service",
     "pending",
+    "refuse_unstartable",
     "standing",
     "start_service",
+    "startable",
     "stop_execution",
     "stop_service",
 ]
+
+
+NO_COMMANDS = "it has no start command; define its commands.start first"
 
 
 def standing(service: Service) -> bool:
@@ -31,9 +37,20 @@ def standing(service: Service) -> bool:
     return isinstance(run.start, Idle) or commanding(run.start)
 
 
+def startable(service: Service) -> bool:
+    """There is a command to start it with, or it has been started with an earlier one (rule 2.11)."""
+    return bool(service.spec.launch.commands.start) or pending(service) or standing(service)
+
+
+def refuse_unstartable(service: Service) -> None:
+    """Raises FailedPrecondition."""
+    if not startable(service):
+        raise FailedPrecondition(f'service "{service.metadata.reference}" cannot be started: {NO_COMMANDS}')
+
+
 def start_service(service: Service, session: SessionId, cause: Cause) -> Service:
     """Rule 3.6. `session` is used only if a new one is needed. Raises FailedPrecondition for a service being
-    deleted.
+    deleted, or one without commands (rule 2.11).
     """
     if service.deletion is not None:
         name = service.metadata.reference
@@ -42,6 +59,7 @@ def start_service(service: Service, session: SessionId, cause: Cause) -> Service
         )
     if pending(service) or standing(service):
         return service
+    refuse_unstartable(service)
     return replace(
         service, spec=replace(service.spec, desired_phase=ServicePhase.RUNNING, session=session), cause=cause
     )

@@ -4,6 +4,7 @@ Which: the one that settings name, else the one a user has made the default, els
 places.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from runner_agent.daemon.reader import Reader
 from runner_agent.kit.clock import Clock
 from runner_agent.model.errors import FailedPrecondition, InvalidArgument, RunnerError, Violation
 from runner_agent.model.frozen import dataclass
+from runner_agent.model.specs import AutomationsFile
 from runner_agent.store.base import Store
 
 _META = "automations_file"
@@ -50,7 +52,25 @@ class DefaultFile:
         self._store, self._commands, self._clock = store, commands, clock
         self._reader = reader
         self._workspace, self._named = workspace, named
-        self.state = FileState()
+        self._state = FileState()
+        self._seen: _Sight = None
+        self._broken_since = ""
+
+    @property
+    def state(self) -> FileState:
+        """How it stands now. One that somebody has broken since it was put in force is broken already."""
+        known = self._state
+        if known.path is None or known.error:
+            return known
+        seen = _look(known.path)
+        if seen != self._seen:
+            self._seen, self._broken_since = seen, ""
+            try:
+                if seen is not None:
+                    self._read(known.path)
+            except RunnerError as error:
+                self._broken_since = str(error)
+        return replace(known, error=self._broken_since)
 
     async def make_default(self, path: Path) -> None:
         """From now on, and at every start, this is the file; it is put in force now.
@@ -83,37 +103,60 @@ class DefaultFile:
         try:
             await self._put_in_force(path, warning)
         except RunnerError as error:
-            self.state = FileState(path, error=str(error), warning=warning)
+            self._state = FileState(path, error=str(error), warning=warning)
             log.error(  # noqa: TRY400  the sentence says it all
                 "automations file is not in force", file=str(path), error=str(error)
             )
 
     def applied(self, path: Path) -> None:
         """A client has put in force what this file says now: if it is ours, its report is out of date."""
-        if self.state.path is not None and _same(path, self.state.path):
-            self.state = FileState(self.state.path, self._clock.wall(), warning=self.state.warning)
+        from runner_agent.control.automations import find_default
+
+        ours = self._state.path or find_default(self._workspace)  # it may have been written since our start
+        if ours is not None and _same(path, ours):
+            self._in_force(ours, self._state.warning)
 
     async def _put_in_force(self, path: Path, warning: str = "") -> None:
-        from runner_agent.control.automations import identity, read_file, trusting
+        from runner_agent.control.automations import identity
 
-        if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
-            raise InvalidArgument(Violation("path", f"{path} is no file; name one"))
-        services, tasks = self._store.services(), self._store.tasks()
-        known = {one.metadata.reference for one in services} | {one.metadata.reference for one in tasks}
-        judge = trusting if self._reader is None else self._reader.judge(trusted=self._named)
+        file = self._read(path)
         result = await self._commands.file.apply(
-            read_file(path, known=known, judge=judge),
-            Caller(f"automations file {path}"),
-            path=identity(path),
-            patience=0,
+            file, Caller(f"automations file {path}"), path=identity(path), patience=0
         )
-        self.state = FileState(path, self._clock.wall(), warning=warning)
+        self._in_force(path, warning)
         log.info(
             "automations file applied",
             file=str(path),
             created=len(result.created),
             changed=len(result.changed),
         )
+
+    def _in_force(self, path: Path, warning: str) -> None:
+        self._state = FileState(path, self._clock.wall(), warning=warning)
+        self._seen, self._broken_since = _look(path), ""
+
+    def _read(self, path: Path) -> AutomationsFile:
+        """Raises RunnerError."""
+        from runner_agent.control.automations import read_file, trusting
+
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+            raise InvalidArgument(Violation("path", f"{path} is no file; name one"))
+        services, tasks = self._store.services(), self._store.tasks()
+        known = {one.metadata.reference for one in services} | {one.metadata.reference for one in tasks}
+        judge = trusting if self._reader is None else self._reader.judge(trusted=self._named)
+        return read_file(path, known=known, judge=judge)
+
+
+_Sight = tuple[int, ...] | None
+
+
+def _look(path: Path) -> _Sight:
+    """What changes when a file does; None where there is none."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
 
 
 def _same(one: Path, other: Path) -> bool:
