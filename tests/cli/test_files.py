@@ -222,14 +222,14 @@ def test_what_is_as_the_file_says_is_no_change() -> None:
     ]
 
 
-WARNED = "services: {web: {name: Web, commands: {start: docker compose up -d}}}\n"
+WARNED = "services: {web: {name: Web, commands: {start: docker compose up -d}, triggeredBy: [manual]}}\n"
 
 
 def test_validate_warns_and_stays_at_zero(cli: Cli, file: Path) -> None:
     file.write_text(WARNED)
     told = cli("automations", "validate", str(file))
     assert (told.code, told.out) == (0, f"{file}: valid; services: 1, tasks: 0; warnings: 1\n")
-    assert told.err.startswith(f"{file}:1:47: services.web.commands.start: warning: 'docker compose up'")
+    assert told.err.startswith(f"{file}:1:47: services.web.commands.start: warning: 'docker compose up -d'")
     assert told.err.rstrip().endswith("[compose-detached]")
 
 

@@ -191,7 +191,7 @@ def test_what_a_file_says_is_what_is_read_whichever_way_it_is_written(document: 
 
 def test_a_thousand_entries_cost_little() -> None:
     """Processor time, so that a busy machine is no defect; well under a second at rest."""
-    entry = "name: N\n    command: |\n      npm ci\n      npm run build &\n    triggeredBy: [prebuild]\n"
+    entry = "name: N\n    command: |\n      npm ci\n      npm run build & wait\n    triggeredBy: [prebuild]\n"
     tasks = "".join(f"  t{at}:\n    {entry}" for at in range(1_000))
     began = time.process_time()
     file, warnings = check_automations("f.yaml", f"tasks:\n{tasks}".encode())

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from runner_agent.cli.compat import answer
 from runner_agent.control.automations import check_automations
 from runner_agent.control.file_errors import FileWarning
-from runner_agent.control.lint_scripts import detaches, loops, never_ends
+from runner_agent.control.lint_scripts import detaches, leaves_behind, loops, never_ends
 from runner_agent.control.lint_secrets import secrets_in
 from runner_agent.control.lint_shell import statements
 from runner_agent.control.lint_tools import prepares
+from runner_agent.control.lint_verbs import refused_verbs
 from runner_agent.control.lints import RULES
 
 GITHUB = "ghp_" + "q8Zr1LmT0xVb7Nc4Kd9Ws2YhPf5Gj3Ra6Ue0"
@@ -265,12 +267,187 @@ def test_another_rule_s_comment_switches_nothing_off() -> None:
 
 
 def test_a_timeout_of_zero_is_a_decision() -> None:
-    text = "services: {w: {name: W, commands: {start: x, ready: y}, readinessTimeout: 0s}}"
-    assert warnings(text) == []
+    entry = "{name: W, commands: {start: x, ready: y}, readinessTimeout: 0s, triggeredBy: [manual]}"
+    assert warnings(f"services: {{w: {entry}}}") == []
 
 
-def test_what_nothing_starts_is_fine() -> None:
-    assert warnings("tasks: {t: {name: T, command: make}}") == []
+def test_a_file_in_which_nothing_lists_a_trigger() -> None:
+    """`manual` is one: it says that somebody has thought of it."""
+    told = warnings("tasks: {t: {name: T, command: make}, u: {name: U, command: make}}")
+    assert [(one.id, one.path) for one in told] == [("no-triggers", "tasks.t")]
+    assert (
+        warnings("tasks: {t: {name: T, command: make, triggeredBy: [manual]}, u: {name: U, command: x}}")
+        == []
+    )
+    assert warnings("{}") == []
+
+
+def test_a_ready_without_a_limit_is_told_once_and_names_the_services() -> None:
+    services = "".join(
+        f"  s{at}: {{name: S, triggeredBy: [manual], commands: {{start: x, ready: y}}}}\n" for at in range(3)
+    )
+    (told,) = warnings(f"services:\n{services}")
+    assert (told.id, told.path) == ("ready-without-timeout", "services.s0.commands.ready")
+    assert told.message.startswith("s0, s1, s2: without readinessTimeout")
+    off = services.replace("}}\n", "}}  # runner-agent: ignore ready-without-timeout\n", 1)
+    (told,) = warnings(f"services:\n{off}")
+    assert told.message.startswith("s1, s2: ")
+
+
+@pytest.mark.parametrize(
+    ("script", "label", "cure"),
+    [
+        (
+            "docker compose up -d",
+            "'docker compose up -d'",
+            "leave out -d, and let stop run docker compose down",
+        ),
+        (
+            "docker compose -f dev.yml up --build -d",
+            "'docker compose -f dev.yml up --build -d'",
+            "leave out -d, and let stop run docker compose -f dev.yml down",
+        ),
+        (
+            "docker-compose -p x up -dV",
+            "'docker-compose -p x up -dV'",
+            "let stop run docker-compose -p x down",
+        ),
+        ("docker compose up --detach=true", "'docker compose up --detach=true'", "leave out --detach=true"),
+        ("docker compose up --wait db", "'docker compose up --wait db'", "leave out --wait, and"),
+        ("docker compose restart", "'docker compose restart'", "write docker compose up without -d, and"),
+        (
+            f"docker compose {'--profile verylongname ' * 5}up -d --wait",
+            "'docker compose up -d --wait'",
+            "leave out -d and --wait",
+        ),
+        ("docker run --rm -itd redis", "'docker run -itd'", "leave the d out of -itd"),
+        ("docker run --detach redis", "'docker run --detach'", "leave out --detach,"),
+    ],
+)
+def test_a_command_is_shown_with_its_d_and_the_cure_takes_that_away(
+    script: str, label: str, cure: str
+) -> None:
+    (finding,) = detaches(script)
+    assert finding.message.startswith(f"{label} returns at once")
+    assert cure in finding.message
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "sleep 300 &\necho started",
+        "nohup setsid sleep 301 >/dev/null 2>&1 &",
+        "setsid ./server",
+        "(cd web && npm start) &",
+        "bash -c './server &'",
+        "bash -c './server' & disown",
+        "tmux new-session -d -s x ./server",
+        "pm2 start x.js",
+        "pg_ctl -D data start",
+        "if true; then\n  ./server &\nfi",
+    ],
+)
+def test_a_task_that_leaves_something_behind(script: str) -> None:
+    finding = leaves_behind(script)
+    assert finding is not None
+    assert finding.id == "task-leaves-background"
+    assert "SIGTERM, and 10 s later SIGKILL; make it a service" in finding.message
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "",
+        "make",
+        "./a &\n./b &\nwait",
+        "./server &\nnpm test",
+        "./server &\npid=$!\nnpm test\nkill $pid",
+        "make > log 2>&1",
+        "make &> log",
+        "docker compose up -d",
+        "docker run -d redis",
+        "sudo systemctl start nginx",
+        "minikube start",
+        "setsid --wait ./x",
+        "echo 'sleep 1 &'",
+    ],
+)
+def test_a_task_that_leaves_nothing_behind(script: str) -> None:
+    assert leaves_behind(script) is None
+
+
+@pytest.mark.parametrize(
+    ("script", "seen"),
+    [
+        ('bash -c "docker compose up -d"', [("docker compose up -d", 0)]),
+        ("sh -lc 'cd web\nnpm run dev'", [("cd web", 0), ("npm run dev", 1)]),
+        ("set -e\nexec bash -euo pipefail -c 'a; b'", [("set -e", 0), ("a", 1), ("b", 1)]),
+        ("timeout 60 /bin/bash --norc -c 'a'", [("a", 0)]),
+        ('sudo -u dev bash -lc "say \\"x y\\" && sh -c \'z\'"', [('say "x y"', 0), ("z", 0)]),
+        ("bash -c 'a' &", [("a", 0), ("bash -c 'a'", 0)]),
+        ("bash script.sh -c", [("bash script.sh -c", 0)]),
+        ("docker exec x bash -c 'a'", [("docker exec x bash -c 'a'", 0)]),
+        ("bash -c", [("bash -c", 0)]),
+        ("bash -c ''", [("bash -c ''", 0)]),
+    ],
+)
+def test_what_a_shell_is_given_is_seen(script: str, seen: list[tuple[str, int]]) -> None:
+    assert [(one.text, one.line) for one in statements(script)] == seen
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("gitpod whoami", ["gitpod whoami"]),
+        ("ona environment port list -o json", ["ona environment port list"]),
+        ('x="$(ona environment get -f id)"', ["ona environment get"]),
+        ("echo `gp url 3000`", ["gp url"]),
+        ("a\nbash -c 'gitpod user whoami'", ["gitpod user whoami"]),
+        ("gp ports await 3000\ngp ports await 4000", ["gp ports"]),
+        ("gitpod environment port open 3000 --name Web", []),
+        ("ona env ports open 3000 && gitpod auto service start web > log", []),
+        ("gitpod --version\nona help\ngitpod", []),
+        ("if command -v gp; then gp url 3000; fi", []),
+        ("which gitpod && gitpod whoami", []),
+        ("echo gitpod whoami", []),
+        ("echo 'x=$(gp url 1)'", []),
+        ("./gp url", []),
+    ],
+)
+def test_a_verb_that_nothing_answers(script: str, told: list[str]) -> None:
+    found = list(refused_verbs(script))
+    assert [one.message.split("'")[1] for one in found] == told
+    assert all(one.id == "refused-verb" for one in found)
+
+
+def test_the_warnings_and_the_stand_in_go_by_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["whoami"], ["environment", "port", "list"], ["environment", "get"], ["env"]):
+        assert answer("gitpod", words) == 2
+        assert [*refused_verbs(" ".join(("gitpod", *words)))]
+    for words in (["environment", "port", "open", "1"], ["help"], ["version"], []):
+        assert answer("ona", words) == 0
+        assert not [*refused_verbs(" ".join(("ona", *words)))]
+    assert "cannot be done by this agent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("service", "task", "id_"),
+    [
+        ("postDevcontainerStart", "postEnvironmentStart", "service-earlier-than-its-task"),
+        ("postMachineStart", "postDevcontainerStart", "service-earlier-than-its-task"),
+        ("postEnvironmentStart", "postEnvironmentStart", "service-races-task"),
+        ("postEnvironmentStart", "postDevcontainerStart", ""),
+        ("postDevcontainerStart", "prebuild, postEnvironmentStart", ""),
+        ("postDevcontainerStart", "manual", ""),
+        ("manual", "postEnvironmentStart", ""),
+    ],
+)
+def test_a_service_and_the_task_it_needs(service: str, task: str, id_: str) -> None:
+    text = (
+        f"services: {{web: {{name: W, triggeredBy: [{service}], commands: {{start: sh -c 'npm start'}}}}}}\n"
+        f"tasks: {{deps: {{name: D, triggeredBy: [{task}], command: npm ci}}}}\n"
+    )
+    assert [one.id for one in warnings(text)] == ([id_] if id_ else [])
 
 
 def test_every_message_says_why_and_what_to_do() -> None:
@@ -290,8 +467,15 @@ def test_any_script_is_split_and_judged(script: str) -> None:
     found = statements(script)
     lines = script.count("\n")
     assert all(one.words and 0 <= one.line <= lines for one in found)
-    for judge in (lambda: list(detaches(script)), lambda: [never_ends(script)], lambda: [loops(script)]):
-        assert all(finding is None or 0 <= finding.line <= lines for finding in judge())
+    for judge in (
+        lambda: list(detaches(script)),
+        lambda: [never_ends(script)],
+        lambda: [loops(script)],
+        lambda: [leaves_behind(script)],
+        lambda: list(refused_verbs(f"{script}\n$(gp x)")),
+        lambda: list(detaches(f"bash -c {script}")),
+    ):
+        assert all(finding is None or 0 <= finding.line <= lines + 1 for finding in judge())
 
 
 @pytest.mark.heavy
@@ -319,5 +503,6 @@ def test_a_hostile_script_costs_little(text: str) -> None:
     """Nothing is looked at again and again: that would take minutes."""
     began = time.process_time()
     judged = [*detaches(text), never_ends(text), loops(text), *secrets_in(text), prepares(text, text)]
+    judged += [leaves_behind(text), *refused_verbs(f"gp x\n{text}"), *statements(f"bash -c '{text}'")]
     assert judged
     assert time.process_time() - began < 20

@@ -2,13 +2,10 @@
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, assert_never
 
 from runner_agent.cli.exits import DONE, INVALID
-
-AUTOMATIONS = ("automations", "automation", "auto", "aut", "a")
-ENVIRONMENT = ("environment", "environments", "env", "e")
-PORT = ("port", "ports")
+from runner_agent.control.vendor_verbs import Verb, verb_of
 
 
 def main() -> NoReturn:
@@ -19,23 +16,26 @@ def main() -> NoReturn:
 
 def answer(name: str, arguments: Sequence[str]) -> int:
     """The exit code."""
-    match arguments:
-        case [verb, *rest] if verb in AUTOMATIONS:
+    verb, rest = verb_of(arguments)
+    match verb:
+        case Verb.AUTOMATIONS:
             from runner_agent.cli.main import run
 
             return run(["automations", *rest])
-        case [noun, port, "open", *rest] if noun in ENVIRONMENT and port in PORT:
+        case Verb.OPEN_PORT:
             return _open_port(name, rest)
-        case [] | ["help" | "--help" | "-h", *_]:
+        case Verb.HELP:
             print(_usage(name))
             return DONE
-        case ["version" | "--version", *_]:
+        case Verb.VERSION:
             from runner_agent import __version__
 
             print(f"{name} as answered by runner-agent {__version__}")
             return DONE
-        case _:
+        case None:
             return _refuse(name, f"`{name} {' '.join(arguments)}` cannot be done by this agent.")
+        case _:
+            assert_never(verb)
 
 
 def _open_port(name: str, words: Sequence[str]) -> int:

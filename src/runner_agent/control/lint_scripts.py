@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
 from runner_agent.control.lint_shell import Statement, statements
 from runner_agent.model.frozen import dataclass
 
+_SHOWN = 60
+"""Characters of a command in a message."""
 _STAYS = "the service is STOPPED as soon as start has ended"
 _WHY = f"{_STAYS}, and what it left behind is ended"
 _CONTAINER_STAYS = f"{_STAYS}, while the containers stay, and stop is never run"
@@ -34,11 +37,12 @@ def _row(id_: str, form: str, cure: str, why: str = _WHY) -> _Detacher:
 
 
 _COMPOSE = r"(?:docker[ -]compose|podman[ -]compose|nerdctl compose)\b"
+_DETACH = r"-[Vwy]*d[Vwy]*|--detach(?:=true)?|--wait(?:=true)?"
 _DETACHERS = (
     _row(
         "compose-detached",
-        rf"{_COMPOSE}.* up\b.* (?:-d|--detach|--wait)(?: |$)|{_COMPOSE}.* (?:start|restart)(?: |$)",
-        "leave out -d, and let stop run docker compose down",
+        rf"{_COMPOSE}.* up\b.* (?:{_DETACH})(?: |$)|{_COMPOSE}.* (?:start|restart)(?: |$)",
+        "",  # depends on how it is written
         _CONTAINER_STAYS,
     ),
     _row(
@@ -73,6 +77,10 @@ _DETACHERS = (
         f"{_FOREGROUND}, or make this a task where nothing is to be supervised",
     ),
 )
+_OWN_CHILDREN = ("terminal-multiplexer", "process-manager", "daemonizes")
+"""Rules about programs that fork away, and are of the run all the same."""
+_ELSEWHERE = re.compile(r"(?:minikube|colima|supabase|localstack|kind|k3d) ")
+"""What these leave behind runs in containers."""
 _PASSING = re.compile(
     r"(?:echo|printf|exit|return|true|:|fi|done|esac|else|\}|\)|\]|sleep [0-9.]+[smhd]?|gitpod|ona"
     r"|runner-agent|cat|date|curl|wget|pg_isready|redis-cli|mysqladmin|nc|pgrep|grep|head"
@@ -111,6 +119,30 @@ def detaches(script: str) -> Iterator[Finding]:
         loops = statement.words[0] in {"while", "until"}
         if not loops and statement.command and not _PASSING.match(f"{statement.text} "):
             return
+
+
+def leaves_behind(script: str) -> Finding | None:
+    """A task that ends while something of it goes on: that is ended with it (rules 3.5, 4.7)."""
+    for statement in reversed(statements(script)):
+        text, told = statement.text, _told(statement)
+        if statement.words[0] == "wait":
+            return None
+        own = next((row.form for row in _DETACHERS if row.id in _OWN_CHILDREN and row.form.match(text)), None)
+        if statement.background or _alone(text) or (own is not None and not _ELSEWHERE.match(text)):
+            what = f"{told} &" if statement.background else told
+            message = (
+                f"{what} is left behind when the task ends, and ended with it: SIGTERM, and 10 s later"
+                " SIGKILL; make it a service, or let the task wait for it"
+            )
+            return Finding("task-leaves-background", statement.line, message)
+        if statement.command and not _PASSING.match(f"{text} "):
+            return None
+    return None
+
+
+def _alone(text: str) -> bool:
+    """`setsid x`, which returns at once."""
+    return text.startswith("setsid ") and not re.match(r"setsid (?:-\w*w|--wait)", text)
 
 
 def never_ends(script: str) -> Finding | None:
@@ -153,37 +185,68 @@ def _detached(statement: Statement) -> Finding | None:
     if statement.background:
         message = f"{told} & runs in the background: {_WHY}; leave out the &, or end start with wait"
         return Finding("background-process", statement.line, message)
-    if text.startswith("setsid ") and not re.match(r"setsid (?:-\w*w|--wait)", text):
+    if _alone(text):
         message = f"{told}: setsid returns at once: {_WHY}; run the command without it"
         return Finding("background-process", statement.line, message)
-    if _runs_detached(statement.command):
-        told = f"'{statement.command[0]} run -d'"
-        message = f"{told} returns at once: {_CONTAINER_STAYS}; leave out -d, and let stop run docker stop"
+    if option := _runs_detached(statement.command):
+        told = f"'{statement.command[0]} run {option}'"
+        way = f"leave out {option}" if option in {"-d", *_LONG} else f"leave the d out of {option}"
+        message = f"{told} returns at once: {_CONTAINER_STAYS}; {way}, and let stop run docker stop"
         return Finding("container-detached", statement.line, message)
     for row in _DETACHERS:
         if row.form.match(text):
-            return Finding(row.id, statement.line, f"{told} returns at once: {row.why}; {row.cure}")
+            told, cure = (told, row.cure) if row.cure else _compose(statement)
+            return Finding(row.id, statement.line, f"{told} returns at once: {row.why}; {cure}")
     return None
 
 
-def _runs_detached(command: tuple[str, ...]) -> bool:
-    """`docker run -d IMAGE`, and not `docker run IMAGE program -d`."""
+def _compose(statement: Statement) -> tuple[str, str]:
+    """How it is called, its `-d` with it, and what to write instead."""
+    words = _shown(statement)
+    at = next(at for at, word in enumerate(words) if word in {"up", "start", "restart"})
+    options = [word for word in words[at:] if re.fullmatch(_DETACH, word)]
+    shown = " ".join(words)
+    if len(shown) > _SHOWN:
+        shown = " ".join((*words[: 1 if "-" in words[0] else 2], words[at], *options))
+    down = " ".join((*words[:at], "down"))
+    if words[at] == "up":
+        way = f"leave out {' and '.join(options)}"
+    else:
+        way = f"write {' '.join((*words[:at], 'up'))} without -d"
+    return f"'{shown}'", f"{way}, and let stop run {down}"
+
+
+_LONG = ("--detach", "--detach=true")
+
+
+def _runs_detached(command: tuple[str, ...]) -> str:
+    """The option of `docker run -d IMAGE`; "" for none, and for `docker run IMAGE program -d`."""
     words = [word for word in command if word != "container"]
     if len(words) < 3 or words[0] not in {"docker", "podman", "nerdctl"} or words[1] != "run":
-        return False
+        return ""
     at = 2
     while at < len(words) and words[at].startswith("-"):
         word = words[at]
-        if word in {"--detach", "--detach=true"} or re.fullmatch(r"-[itPq]*d[itPq]*", word):
-            return True
+        if word in _LONG or re.fullmatch(r"-[itPq]*d[itPq]*", word):
+            return word
         at += 1 if _FLAGS.fullmatch(word) or "=" in word else 2
-    return False
+    return ""
+
+
+def _secretive(word: str) -> bool:
+    """It could be a secret, or hold one."""
+    return ("=" in word and word not in _LONG) or "://" in word
+
+
+def _shown(statement: Statement) -> list[str]:
+    """Its words up to a redirection, less those that could be secrets."""
+    plain = takewhile(lambda word: not re.match("[0-9]*[<>]|&>", word), statement.command)
+    return [word for word in plain if not _secretive(word)]
 
 
 def _told(statement: Statement) -> str:
     """The first words of it: never what could be a secret."""
     if statement.words[0] in {")", "done", "}"}:
         return "the block"
-    words = [word for word in statement.command if "=" not in word and "://" not in word]
-    shown = " ".join(words[:3])
-    return f"'{shown}'" if len(shown) <= 60 else f"'{shown[:57]}...'"
+    shown = " ".join(_shown(statement)[:3])
+    return f"'{shown}'" if len(shown) <= _SHOWN else f"'{shown[: _SHOWN - 3]}...'"

@@ -1,6 +1,8 @@
 """A shell script as the statements it runs, one after the other: enough of the grammar to judge by."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
 from runner_agent.model.frozen import dataclass
 
@@ -16,6 +18,10 @@ _WITH_VALUE = frozenset(("-u", "-g", "--user", "--group"))
 _PLAIN = re.compile(r"[^\s\\'\"`$<>#;|&()]+")
 _ENOUGH = 2_000
 """Characters of a command that are judged: nobody writes more before saying what it is."""
+_SHELLS = re.compile(r"(?:\S*/)?(?:bash|sh|dash|ash|zsh|ksh)$")
+_WRAPPER = re.compile(r"(?:timeout|nice|ionice|stdbuf|xvfb-run|chrt|taskset)$")
+_NESTED = 3
+"""Scripts within one another that are looked into."""
 _DEEPEST = 50
 """Substitutions within one another."""
 _HEREDOC = re.compile(r"<<(-?)[ \t]*(['\"]?)([^\s'\"<>|&;()]+)\2")
@@ -52,8 +58,80 @@ class Statement:
 
 
 def statements(script: str) -> tuple[Statement, ...]:
-    """In the order written, whatever branch or loop they stand in."""
-    return _Splitter(script).split()
+    """In the order written, whatever branch or loop they stand in. For `bash -c "..."` what that runs."""
+    return tuple(_opened(script, 0))
+
+
+def commands_in(script: str, depth: int = 0) -> Iterator[Statement]:
+    """The statements, and those of the substitutions in them: `x="$(gp url 3000)"` runs `gp` too."""
+    for statement in statements(script):
+        yield statement
+        for word in statement.words if depth < _NESTED else ():
+            for inner in _substitutions(word):
+                for found in commands_in(inner, depth + 1):
+                    yield replace(found, line=statement.line)
+
+
+def _opened(script: str, depth: int) -> Iterator[Statement]:
+    for statement in _Splitter(script).split():
+        inner = _script_of(statement.command) if depth < _NESTED else ""
+        nested = [*_opened(inner, depth + 1)] if inner else []
+        yield from (replace(one, line=one.line + statement.line) for one in nested)
+        if statement.background or not nested:
+            yield statement
+
+
+def _script_of(command: tuple[str, ...]) -> str:
+    """What `bash -lc "..."` runs, also behind `timeout 60` and the like; "" if it is nothing of the kind."""
+    words = list(command)
+    if words and _WRAPPER.match(words[0]):
+        words = next((words[at:] for at, word in enumerate(words) if _SHELLS.match(word)), [])
+    if not words or not _SHELLS.match(words[0]):
+        return ""
+    at = 1
+    while at < len(words) and words[at][:1] in {"-", "+"}:
+        option = words[at]
+        at += 2 if option[-1:] in {"o", "O"} and not option.startswith("--") else 1
+        if not option.startswith("--") and "c" in option:
+            return unquoted(words[at]) if at < len(words) else ""
+    return ""
+
+
+def unquoted(word: str) -> str:
+    """A word as the shell hands it on, what it would replace left as it is."""
+    taken: list[str] = []
+    at = 0
+    while at < len(word):
+        char = word[at]
+        end = _closing(word, at) if char in "'\"" or word.startswith("$(", at) else at + 1
+        if char == "'":
+            taken.append(word[at + 1 : end - 1])
+        elif char == '"':
+            taken.append(re.sub(r'\\(\n|["\\$`])', lambda kept: kept[1].strip(), word[at + 1 : end - 1]))
+        elif char == "\\":
+            end = at + 2
+            taken.append(word[at + 1 : end])
+        else:
+            taken.append(word[at:end])
+        at = end
+    return "".join(taken)
+
+
+def _substitutions(word: str) -> Iterator[str]:
+    """What stands in `$(...)` and backticks, but not in single quotes."""
+    at = 0
+    while at < len(word):
+        if word.startswith("$(", at) and not word.startswith("$((", at):
+            end = _closing(word, at)
+            yield word[at + 2 : end - 1]
+        elif word[at] == "`":
+            end = _closing(word, at)
+            yield word[at + 1 : end - 1]
+        elif word[at] == "'" and '"' not in word[:at]:
+            end = _closing(word, at)
+        else:
+            end = at + (2 if word[at] == "\\" else 1)
+        at = end
 
 
 class _Splitter:

@@ -6,13 +6,15 @@ rule off there.
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from runner_agent.control.automations_fields import Field
 from runner_agent.control.documents import Scalar
 from runner_agent.control.file_errors import FileWarning
-from runner_agent.control.lint_scripts import Finding, detaches, loops, never_ends
+from runner_agent.control.lint_scripts import Finding, detaches, leaves_behind, loops, never_ends
 from runner_agent.control.lint_secrets import secrets_in
 from runner_agent.control.lint_tools import prepares
+from runner_agent.control.lint_verbs import refused_verbs
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.phases import Trigger
 from runner_agent.model.specs import AutomationsFile, InDocker, ServiceEntry, TaskEntry
@@ -26,16 +28,24 @@ RULES: Mapping[str, str] = {
     "process-manager": "`start` ends with `pm2 start` or the like",
     "service-manager": "`start` ends with `systemctl start`, `service ... start` or the like",
     "daemonizes": "`start` ends with a program that goes into the background by itself",
-    "ready-without-timeout": "`ready` without `readinessTimeout`",
+    "ready-without-timeout": "`ready` without `readinessTimeout` (told once a file)",
     "ready-loops": "`ready` waits in a loop of its own that nothing limits",
     "stop-never-ends": "`stop` follows a log, sleeps or loops for ever",
     "different-triggers": "a dependency and its dependant are started by different triggers",
     "service-races-task": "a service and a task that prepares it are started by the same trigger",
+    "service-earlier-than-its-task": "a service is started by an earlier event than a task that prepares it",
+    "task-leaves-background": "a task ends with something in the background: `&`, `setsid`, a daemon",
+    "no-triggers": "no entry of the file lists a trigger",
+    "no-commands": "a service without commands is started by a trigger, or a task depends on it",
+    "refused-verb": "a command of `gitpod`, `ona` or `gp` that is not answered here",
     "secret-literal": "a literal looks like a secret",
 }
 """By id, in the words of the reference."""
 
 _MARK = "runner-agent: ignore "
+_ONCE = "ready-without-timeout"
+_STARTS = (Trigger.POST_MACHINE_START, Trigger.POST_DEVCONTAINER_START, Trigger.POST_ENVIRONMENT_START)
+"""The events of a start, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +61,26 @@ def lint(name: str, text: str, file: AutomationsFile, fields: Mapping[str, Field
     """In the order of the file. `fields`: where its parts stand, by path; `text`: the file."""
     places = _Places(text.splitlines(), fields)
     found: set[FileWarning] = set()
-    for rule in (_starts, _readies, _stops, _triggers, _races, _secrets):
+    slow: list[tuple[str, FileWarning]] = []
+    for rule in (_starts, _readies, _stops, _tasks, _triggers, _races, _nothing, _verbs, _secrets):
         for one in rule(file):
             line, column = places.of(one)
-            if not places.ignored(one, line):
-                found.add(FileWarning(name, line, column, one.path, one.finding.id, one.finding.message))
-    return tuple(sorted(found))
+            if places.ignored(one, line):
+                continue
+            warning = FileWarning(name, line, column, one.path, one.finding.id, one.finding.message)
+            if one.finding.id == _ONCE:
+                slow.append((one.path.split(".")[1], warning))
+            else:
+                found.add(warning)
+    return tuple(sorted((*found, *_once(slow))))
+
+
+def _once(found: list[tuple[str, FileWarning]]) -> Iterator[FileWarning]:
+    """One warning about all of them, at the first: most files that have it have it in every service."""
+    if found:
+        names = ", ".join(reference for reference, _ in found)
+        first = min(warning for _, warning in found)
+        yield replace(first, message=f"{names}: {first.message}")
 
 
 class _Places:
@@ -130,7 +154,7 @@ def _readies(file: AutomationsFile) -> Iterator[_At]:
             "without readinessTimeout a service whose ready never succeeds is STARTING for ever; add"
             " readinessTimeout: 5m or as long as it may take, or 0s where it may take for ever"
         )
-        yield _At(path, Finding("ready-without-timeout", 0, message), key=True)
+        yield _At(path, Finding(_ONCE, 0, message), key=True)
         if (finding := loops(launch.commands.ready)) is not None:
             yield _At(path, finding)
 
@@ -164,17 +188,64 @@ def _races(file: AutomationsFile) -> Iterator[_At]:
     for service in file.services:
         for task in file.tasks:
             shared = _automatic(service) & _automatic(task)
-            what = prepares(task.spec.command, service.launch.commands.start) if shared else ""
+            earlier = "" if shared else _earlier(service, task)
+            what = prepares(task.spec.command, service.launch.commands.start) if shared or earlier else ""
             if not what or service.reference in task.depends_on:
                 continue
+            if shared:
+                when = f"{_named(shared)} starts this service and the task {task.reference} at the same time"
+            else:
+                when = f"{earlier} the task {task.reference}"
             message = (
-                f"{_named(shared)} starts this service and the task {task.reference} at the same time, and"
-                f" start needs what the task's {what} makes; a service cannot depend on a task, so let start"
-                " wait for it, or give the service no trigger and end the task with: runner-agent service"
-                f" start {service.reference}"
+                f"{when}, and start needs what the task's {what} makes; a service cannot depend on a task, so"
+                " let start wait for it, or give the service no trigger and end the task with: runner-agent"
+                f" service start {service.reference}"
             )
-            path = f"services.{service.reference}.commands.start"
-            yield _At(path, Finding("service-races-task", 0, message), key=True)
+            rule = "service-races-task" if shared else "service-earlier-than-its-task"
+            yield _At(f"services.{service.reference}.commands.start", Finding(rule, 0, message), key=True)
+
+
+def _earlier(service: ServiceEntry, task: TaskEntry) -> str:
+    """How the service is started before the task, if it is. A prebuild is before all starts."""
+    mine, its = _automatic(service), _automatic(task)
+    if Trigger.PREBUILD in its or not {*_STARTS} & mine or not {*_STARTS} & its:
+        return ""
+    first = min(_STARTS.index(trigger) for trigger in mine if trigger in _STARTS)
+    if first >= min(_STARTS.index(trigger) for trigger in its if trigger in _STARTS):
+        return ""
+    return f"{_STARTS[first].value} starts this service before {_named(its)} starts"
+
+
+def _tasks(file: AutomationsFile) -> Iterator[_At]:
+    for task in file.tasks:
+        if (finding := leaves_behind(task.spec.command)) is not None:
+            yield _At(f"tasks.{task.reference}.command", finding)
+
+
+def _nothing(file: AutomationsFile) -> Iterator[_At]:
+    """What starts nothing, and what cannot be started."""
+    entries: tuple[ServiceEntry | TaskEntry, ...] = (*file.services, *file.tasks)
+    if entries and not any(entry.triggered_by for entry in entries):
+        path = f"{'services' if file.services else 'tasks'}.{entries[0].reference}"
+        message = (
+            "no entry of this file lists a trigger, so that nothing starts by itself, not under `up` either;"
+            " add triggeredBy: [postEnvironmentStart] to what is to run, or [manual] to what a person starts"
+        )
+        yield _At(path, Finding("no-triggers", 0, message), key=True)
+    for service in file.services:
+        if service.launch.commands.start:
+            continue
+        needed = [task.reference for task in file.tasks if service.reference in task.depends_on]
+        why = f"{needed[0]} depends on it" if needed else f"{_named(_automatic(service))} passes it over"
+        if needed or _automatic(service):
+            message = f"without commands the service cannot be started, and {why}; give it commands.start"
+            yield _At(f"services.{service.reference}", Finding("no-commands", 0, message), key=True)
+
+
+def _verbs(file: AutomationsFile) -> Iterator[_At]:
+    for path, script in _scripts(file):
+        for finding in refused_verbs(script):
+            yield _At(path, finding)
 
 
 def _secrets(file: AutomationsFile) -> Iterator[_At]:
@@ -183,19 +254,24 @@ def _secrets(file: AutomationsFile) -> Iterator[_At]:
             yield _At(path, finding)
 
 
-def _texts(file: AutomationsFile) -> Iterator[tuple[str, str]]:
+def _scripts(file: AutomationsFile) -> Iterator[tuple[str, str]]:
     for service in file.services:
-        at, commands = f"services.{service.reference}", service.launch.commands
-        yield f"{at}.description", service.description
-        yield f"{at}.commands.start", commands.start
-        yield f"{at}.commands.ready", commands.ready
-        yield f"{at}.commands.stop", commands.stop
-        yield from _variables(at, service.launch.runs_on)
+        at, commands = f"services.{service.reference}.commands", service.launch.commands
+        yield f"{at}.start", commands.start
+        yield f"{at}.ready", commands.ready
+        yield f"{at}.stop", commands.stop
     for task in file.tasks:
-        at = f"tasks.{task.reference}"
-        yield f"{at}.description", task.description
-        yield f"{at}.command", task.spec.command
-        yield from _variables(at, task.spec.runs_on)
+        yield f"tasks.{task.reference}.command", task.spec.command
+
+
+def _texts(file: AutomationsFile) -> Iterator[tuple[str, str]]:
+    yield from _scripts(file)
+    for service in file.services:
+        yield f"services.{service.reference}.description", service.description
+        yield from _variables(f"services.{service.reference}", service.launch.runs_on)
+    for task in file.tasks:
+        yield f"tasks.{task.reference}.description", task.description
+        yield from _variables(f"tasks.{task.reference}", task.spec.runs_on)
 
 
 def _variables(at: str, runs_on: object) -> Iterator[tuple[str, str]]:
