@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from contextlib import aclosing
@@ -20,7 +21,7 @@ from runner_agent.logs.holes import GRAIN
 from runner_agent.logs.logbook import Logbook
 from runner_agent.logs.merged import MergedLog, Part, _cut
 from runner_agent.logs.order import Order, Shape
-from runner_agent.logs.reader import CHUNK, Extent, Gone, copy, follow, gap_line
+from runner_agent.logs.reader import Extent, Gone, copy, follow, gap_line
 from runner_agent.model.ids import ExecutionId, ServiceId, StepId
 from runner_agent.model.phases import RunRole
 
@@ -91,23 +92,96 @@ async def test_nothing_is_merged_while_nobody_reads(scene: Scene) -> None:
     assert not (scene.folder / "x.order").exists()
 
 
-async def test_an_unfinished_line_waits_for_its_end_or_its_step_s(scene: Scene) -> None:
+async def test_an_unfinished_line_goes_on_behind_what_was_shown_of_it(scene: Scene) -> None:
     scene.write("a", b"50 %")
-    assert await scene.text() == b""
-    scene.write("b", b"meanwhile\n")
-    assert await scene.text() == b"b | meanwhile\n"
+    assert await scene.text() == b"a | 50 %"
+    scene.write("a", b" 60 %")
+    assert await scene.text() == b"a | 50 % 60 %"
     scene.write("a", b" done\nlast")
-    assert await scene.text() == b"b | meanwhile\na | 50 % done\n"
+    assert await scene.text() == b"a | 50 % 60 % done\na | last"
     scene.end("a")
-    assert await scene.text() == b"b | meanwhile\na | 50 % done\na | last\n"
+    assert await scene.text() == b"a | 50 % 60 % done\na | last\n", "an end that was never written is added"
 
 
-async def test_a_note_after_the_end_is_merged_too(scene: Scene) -> None:
-    scene.write("a", b"last")
-    scene.end("a")
+async def test_a_line_of_another_step_ends_what_was_shown_of_one(scene: Scene) -> None:
+    scene.write("a", b"50 %")
     await scene.text()
-    scene.write("a", b"\nnote\n")
-    assert await scene.text() == b"a | last\na | \na | note\n"
+    scene.write("b", b"meanwhile\n")
+    assert await scene.text() == b"a | 50 %\nb | meanwhile\n"
+    scene.write("a", b" done\n")
+    assert await scene.text() == b"a | 50 %\nb | meanwhile\na |  done\n"
+    assert await scene.merged.tail(2) == len(b"a | 50 %\n")
+
+
+async def test_an_unfinished_line_is_followed_once_it_rests_and_not_before(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = asyncio.Event()
+    monkeypatch.setattr("runner_agent.logs.rests.REST", 3600.0)
+    scene.write("b", b"one\n")
+    async with asyncio.timeout(60), aclosing(follow(scene.merged, 0, ended.wait)) as chunks:
+        assert await anext(chunks) == b"b | one\n"
+        scene.write("a", b"not ye")
+        assert scene.merged.read(len(b"b | one\n")) == b""
+        scene.write("a", b"t\n")
+        assert await anext(chunks) == b"a | not yet\n", "whole, as it did not rest"
+        monkeypatch.setattr("runner_agent.logs.rests.REST", 0.05)
+        for dots in (b".", b"..", b"..."):
+            scene.write("a", dots)
+            assert await anext(chunks) == (b"a | " if dots == b"." else b"") + dots
+
+
+async def test_what_grows_all_the_time_is_shown_all_the_same(scene: Scene) -> None:
+    """A spinner never rests."""
+    ended = asyncio.Event()
+
+    async def spin() -> None:
+        while True:
+            scene.write("a", b"\r|")
+            await asyncio.sleep(0.01)
+
+    async with asyncio.timeout(60), aclosing(follow(scene.merged, 0, ended.wait)) as chunks:
+        spinning = asyncio.ensure_future(spin())
+        seen = b"".join([await anext(chunks) for _ in range(4)])
+        spinning.cancel()
+    assert seen.startswith(b"a | \ra | |\ra | |\ra | |")
+
+
+async def test_a_carriage_return_never_writes_over_a_prefix(scene: Scene) -> None:
+    scene.write("a", b"10%\r50%\r\rdone\r\nnext\r\r\n")
+    text = b"a | 10%\ra | 50%\r\ra | done\r\na | next\r\r\n"
+    assert await scene.text() == text
+    scene.write("a", b"1\r")
+    assert await scene.text() == (text := text + b"a | 1\r")
+    scene.write("a", b"2\r")
+    assert await scene.text() == (text := text + b"a | 2\r")
+    scene.write("a", b"\n3")
+    assert await scene.text() == (text := text + b"\na | 3")
+    scene.reopen()
+    assert await scene.text() == text
+
+
+async def test_what_is_half_a_character_or_colour_is_not_shown_until_it_is_whole(scene: Scene) -> None:
+    for half, whole in (("€".encode()[:2], "€".encode()), (b"\x1b[3", b"\x1b[31m")):
+        shown = await scene.text()
+        scene.write("a", half)
+        assert await scene.text() == shown
+        scene.write("a", whole[len(half) :])
+        assert await scene.text() == (shown or b"a | ") + whole
+
+
+async def test_texts_that_were_merged_by_0_1_read_as_they_did(scene: Scene) -> None:
+    order = Order(scene.folder / "x.order", [(part.id, part.label) for part in scene.parts])
+    scene.write("a", b"10%\r50%\nlast")
+    scene.write("b", b"two\n")
+    old = b"a | 10%\r50%\na | last\nb | two\n"
+    order.append(0, Shape.LINES, 8, len(b"a | 10%\r50%\n"))
+    order.append(0, Shape.PIECE, 12, len(b"a | last\n"))
+    order.append(1, Shape.LINES, 4, len(b"b | two\n"))
+    scene.reopen()
+    assert await scene.text() == old
+    scene.write("b", b"new")
+    assert await scene.text() == old + b"b | new"
 
 
 async def test_following_gives_lines_as_they_end_and_all_of_them(scene: Scene) -> None:
@@ -150,20 +224,19 @@ async def test_many_followers_of_busy_steps_see_the_same_text(tmp_path: Path, in
     assert await scene.text() == text
 
 
-async def test_a_long_line_comes_in_pieces_of_whole_characters(scene: Scene) -> None:
+async def test_a_long_line_stays_whole_if_nothing_comes_between(scene: Scene) -> None:
     scene.write("a", "€".encode() * 50_000)
     scene.end("a")
-    pieces = (await scene.text()).splitlines()
-    assert len(pieces) == 3
-    assert "".join(piece.removeprefix(b"a | ").decode() for piece in pieces) == "€" * 50_000
-    assert all(len(piece) <= CHUNK + 4 for piece in pieces)
+    assert await scene.text() == b"a | " + "€".encode() * 50_000 + b"\n"
+    assert await scene.merged.tail(1) == 0
 
 
 async def test_a_progress_bar_of_carriage_returns_is_cut_after_one(scene: Scene) -> None:
     scene.write("a", b"".join(b"\r%6d %%" % number for number in range(20_000)))
-    pieces = (await scene.text()).split(b"\n")
-    assert len(pieces) > 2
-    assert all(piece.endswith(b"\r") for piece in pieces[:-1])
+    text = await scene.text()
+    assert text == b"a | " + b"".join(b"\ra | %6d %%" % number for number in range(20_000))
+    order = Order(scene.folder / "x.order", [(part.id, part.label) for part in scene.parts])
+    assert [order[index].shape for index in range(len(order))][:2] == [Shape.RETURN, Shape.RETURN]
 
 
 @given(st.text(alphabet="aé€😀", min_size=20, max_size=40), st.integers(10, 20))
@@ -224,8 +297,7 @@ def test_a_huge_line_is_merged_in_bounded_memory(tmp_path: Path, megabytes: int)
         [sys.executable, "-c", BIG, tmp_path], capture_output=True, text=True, check=True, timeout=60
     )
     size, grown = map(int, done.stdout.split())
-    pieces = -(-megabytes * 1_000_000 // CHUNK)
-    assert size == megabytes * 1_000_000 + pieces * len("a | \n")
+    assert size == megabytes * 1_000_000 + len("a | \n")
     assert grown < 8 * 1024  # KiB
 
 
@@ -296,8 +368,11 @@ async def test_a_deleted_step_is_no_error(scene: Scene) -> None:
     assert await scene.text(extent.first) == b"b | other\n"
 
 
+WRITTEN = st.binary(max_size=12) | st.text("a.\r\n", max_size=6).map(str.encode)
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=12), st.booleans()), max_size=12),
+    st.lists(st.tuples(st.sampled_from("abc"), WRITTEN, st.booleans()), max_size=12),
     st.integers(0, 3),
 )
 def test_law_each_step_s_text_is_whole_and_what_was_seen_stays(
@@ -319,11 +394,21 @@ def test_law_each_step_s_text_is_whole_and_what_was_seen_stays(
         scene.over.update(part.id for part in scene.parts)
         text = await scene.text()
         assert text.startswith(seen)
+        lines = [line for line in text.split(b"\n") if line]
         for label, data in written.items():
             prefix = label.encode() + b" | "
-            own = [line[4:] for line in text.split(b"\n") if line.startswith(prefix)]
-            expected = data.split(b"\n")
-            assert own == (expected if expected[-1] else expected[:-1])
+            own = [line for line in lines if line.startswith(prefix)]
+            # A terminal that goes back to the first column meets the prefix there.
+            drawn = [part for line in own for part in re.split(rb"\r+", line) if part]
+            assert all(part.startswith(prefix) for part in drawn)
+            assert b"".join(own).replace(prefix, b"") == data.replace(b"\n", b"").replace(prefix, b"")
+        assert all(line[:4] in {b"a | ", b"b | ", b"c | "} for line in lines)
+        for offset in range(0, len(text), 5):
+            assert await scene.text(offset) == text[offset:]
+        for count in range(1, 4):
+            if b"\r" not in text:  # where Python begins a line too
+                expected = b"".join(text.splitlines(keepends=True)[-count:])
+                assert text[await scene.merged.tail(count) :] == expected
 
     run(history())
 

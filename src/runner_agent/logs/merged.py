@@ -1,8 +1,8 @@
 """The merged text of an execution: the lines of its steps, each with its step's label, in one stable order.
 
-The order is fixed line by line when somebody first reads that far, and written down before it is shown; from
-then on offsets of the merged text mean the same bytes for every reader, after a restart as well (rule 5.5).
-While nobody reads, nothing is merged.
+The order is fixed when somebody first reads that far, line by line, or piece by piece where a line rests
+without its end; it is written down before it is shown. From then on offsets of the merged text mean the same
+bytes for every reader, after a restart as well (rule 5.5). While nobody reads, nothing is merged.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from runner_agent.kit.inotify import Inotify, Subscription
-from runner_agent.logs.order import Order, Shape
+from runner_agent.kit.prefixes import LINE_END, prefixed
+from runner_agent.logs.order import Order, Piece, Shape
 from runner_agent.logs.reader import CHUNK, Extent, Gone, file_extent, gap_line, read_file
+from runner_agent.logs.rests import Rests
 from runner_agent.model.frozen import dataclass
 
 _LONGEST_ESCAPE = 256
@@ -51,8 +53,8 @@ class _Turn:
 class MergedLog:
     """A `Log` over several log files. All its readers share one object, so that they see one order.
 
-    A line is merged when its end has been written or its step has ended; a line longer than 64 KiB comes in
-    pieces, each as a line of its own.
+    A line is merged when its end has been written or its step has ended, and what there is of it when it has
+    rested. Its next piece goes on behind it, or, if another step's line came between, on a line of its own.
     """
 
     def __init__(
@@ -64,21 +66,34 @@ class MergedLog:
         self._inotify = inotify
         self._ended = ended
         self._turns: deque[_Turn] = deque()
+        self._rests = Rests(len(self._parts), self.look_again)
         self._readers: set[Callable[[], None]] = set()
 
     async def extent(self) -> Extent:
+        """With unfinished lines too, once they have rested."""
         await self._catch_up()
+        if await self._rests.wait():
+            await self._catch_up()
         return Extent(self._first_kept(), self._order.end)
 
     async def tail(self, lines: int) -> int:
         extent = await self.extent()
-        index = len(self._order)
+        index, end = len(self._order), self._order.end
         while lines > 0 and index > 0 and self._order.begin(index - 1) >= extent.first:
+            text = self._render(index - 1)
+            if text is None:
+                break
             index -= 1
-            within = self._count_lines(index)
+            if self._order[index].end == end:
+                text = text[:-1]  # a newline at the very end begins no line
+            within = text.count(b"\n")
             if within >= lines:
-                return self._start_of_last(index, lines)
+                start = len(text)
+                for _ in range(lines):
+                    start = text.rindex(b"\n", 0, start)
+                return self._order.begin(index) + start + 1
             lines -= within
+            await asyncio.sleep(0)
         return self._order.begin(index)
 
     def read(self, offset: int) -> bytes | Gone:
@@ -104,7 +119,7 @@ class MergedLog:
         return Subscription(on_change, lambda _: stack.close())
 
     def look_again(self) -> None:
-        """A step has ended: its last line may be merged though its end was never written."""
+        """A step has ended, or rested: its last line may be merged though its end was not written."""
         for on_change in tuple(self._readers):
             on_change()
 
@@ -127,7 +142,7 @@ class MergedLog:
                 size = part.path.stat().st_size
             except FileNotFoundError:
                 continue
-            if size > self._order.position(number):
+            if size > self._order.position(number) or (ended and self._open_line() == number):
                 self._turns.append(_Turn(number, size, ended))
 
     def _merge_one(self) -> bool:
@@ -141,54 +156,64 @@ class MergedLog:
     def _merge(self, turn: _Turn) -> bool:
         part, position = self._parts[turn.part], self._order.position(turn.part)
         if position >= turn.stop:
-            return False
-        prefix = len(part.prefix)
+            if unended := turn.ended and self._open_line() == turn.part:
+                self._place(turn.part, Shape.LAST, position, b"")
+            return unended
         data = read_file(part.path, position, min(CHUNK, turn.stop - position))
         if isinstance(data, Gone):
             if data.resume <= position:  # truncated; what has its place keeps it
                 return False
-            gap = len(gap_line(position, data.resume))
-            self._order.append(turn.part, Shape.GAP, data.resume, prefix + gap)
-        elif newlines := data.count(b"\n"):
-            whole = data.rindex(b"\n") + 1
-            self._order.append(turn.part, Shape.LINES, position + whole, whole + newlines * prefix)
-        elif len(data) == CHUNK or (turn.ended and data):
-            size = _cut(data) if len(data) == CHUNK else len(data)
-            self._order.append(turn.part, Shape.PIECE, position + size, prefix + size + 1)
+            self._place(turn.part, Shape.GAP, data.resume, gap_line(position, data.resume))
+        elif whole := data.rfind(b"\n") + 1 or (_cut(data) if len(data) == CHUNK else 0):
+            self._place(turn.part, Shape.of(data[:whole]), position + whole, data[:whole])
+        elif turn.ended and data:
+            self._place(turn.part, Shape.LAST, position + len(data), data)
+        elif data and self._rests.over(turn.part) and (size := _steady(data)):
+            self._place(turn.part, Shape.of(data[:size]), position + size, data[:size])
         else:
             return False
         return True
 
+    def _open_line(self) -> int | None:
+        """Whose line the text ends in, if it does not end with a line."""
+        last = self._order[len(self._order) - 1] if len(self._order) else None
+        return last.part if last and last.shape in {Shape.OPEN, Shape.RETURN} else None
+
+    def _place(self, number: int, shape: Shape, stop: int, data: bytes) -> None:
+        self._rests.moved(number)
+        text = self._compose(len(self._order), number, shape, data)
+        self._order.append(number, shape, stop, len(text))
+
+    def _compose(self, index: int, number: int, shape: Shape, data: bytes) -> bytes:
+        """The text of a piece at this place of the order."""
+        prefix, before, broken = self._parts[number].prefix, LINE_END, b""
+        if index and (last := self._order[index - 1]).shape in {Shape.OPEN, Shape.RETURN}:
+            if last.part == number and shape != Shape.GAP:
+                before = Shape(last.shape).last
+            else:
+                broken = b"\n"
+        if shape == Shape.LINES:
+            return broken + prefix + data[:-1].replace(b"\n", b"\n" + prefix) + data[-1:]
+        if shape == Shape.PIECE:
+            return broken + prefix + data + b"\n"
+        text = prefixed(data, prefix, before) if data else b""
+        return broken + text + (b"\n" if shape == Shape.LAST else b"")
+
     def _render(self, index: int) -> bytes | None:
         """The text of a piece; None if its bytes are gone."""
         piece = self._order[index]
-        part = self._parts[piece.part]
-        if piece.shape == Shape.GAP:
-            text = part.prefix + gap_line(piece.start, piece.stop)
-        else:
-            data = read_file(part.path, piece.start, piece.stop - piece.start)
-            if isinstance(data, Gone):
-                return None
-            line_end = b"\n" if piece.shape == Shape.PIECE else b""
-            text = part.prefix + data[:-1].replace(b"\n", b"\n" + part.prefix) + data[-1:] + line_end
+        data = self._bytes_of(piece)
+        if data is None:
+            return None
+        text = self._compose(index, piece.part, Shape(piece.shape), data)
         # A log that somebody truncated and that grew again holds other bytes than were shown here.
         return text if len(text) == piece.end - self._order.begin(index) else None
 
-    def _count_lines(self, index: int) -> int:
-        piece = self._order[index]
-        if piece.shape != Shape.LINES:
-            return 1
-        added = piece.end - self._order.begin(index) - (piece.stop - piece.start)
-        return added // len(self._parts[piece.part].prefix)
-
-    def _start_of_last(self, index: int, lines: int) -> int:
-        text = self._render(index)
-        if text is None:
-            return self._order[index].end
-        start = len(text) - 1
-        for _ in range(lines):
-            start = text.rfind(b"\n", 0, start)
-        return self._order.begin(index) + start + 1
+    def _bytes_of(self, piece: Piece) -> bytes | None:
+        if piece.shape == Shape.GAP:
+            return gap_line(piece.start, piece.stop)
+        data = read_file(self._parts[piece.part].path, piece.start, piece.stop - piece.start)
+        return None if isinstance(data, Gone) else data
 
     def _first_kept(self) -> int:
         """Where the merged text begins that can still be read without a gap."""
@@ -208,18 +233,18 @@ class MergedLog:
 
 
 def _cut(data: bytes) -> int:
-    """Where to end a piece of an overlong line: after a carriage return, or at least between characters, and
-    not within what colours a terminal.
-    """
-    after_return = data.rfind(b"\r") + 1
-    if after_return:
-        return after_return
-    begun = _BEGUN.search(data, len(data) - min(_LONGEST_ESCAPE, len(data) // 2))
+    """Where to end a piece of an overlong line: after a carriage return, or where nothing is cut in two."""
+    return data.rfind(b"\r") + 1 or _steady(data) or len(data)
+
+
+def _steady(data: bytes) -> int:
+    """Up to where another line may come between: not within a character, nor in what colours a terminal."""
+    begun = _BEGUN.search(data, max(0, len(data) - _LONGEST_ESCAPE))
     return begun.start() if begun else _between_characters(data)
 
 
 def _between_characters(data: bytes) -> int:
-    for back in range(1, 4):
+    for back in range(1, min(3, len(data)) + 1):
         if data[-back] & 0xC0 == 0xC0:  # the first byte of a character of `needed` bytes
             needed = 2 + (data[-back] >= 0xE0) + (data[-back] >= 0xF0)
             return len(data) - back if needed > back else len(data)

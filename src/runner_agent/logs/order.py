@@ -27,9 +27,29 @@ _log = logging.getLogger(__name__)
 class Shape(IntEnum):
     """How a piece is written into the merged text. The numbers stand on disk."""
 
-    LINES = 0  # whole lines
-    PIECE = 1  # a line without its end: too long, or the last one
+    LINES = 0  # whole lines, as 0.1 wrote them: nothing stands behind carriage returns
+    PIECE = 1  # a line without its end, as 0.1 wrote it: an end was added
     GAP = 2  # bytes that were gone when their turn came
+    TEXT = 3  # bytes that end with a line
+    OPEN = 4  # bytes that end within a line
+    RETURN = 5  # bytes that end within a line, with a carriage return
+    LAST = 6  # what a step left without an end, perhaps nothing: an end is added
+
+    @classmethod
+    def of(cls, data: bytes) -> Shape:
+        """How these bytes end."""
+        return {b"\n": cls.TEXT, b"\r": cls.RETURN}.get(data[-1:], cls.OPEN)
+
+    @property
+    def last(self) -> bytes:
+        """The last byte of such a piece, any that is no end if the line goes on."""
+        match self:
+            case Shape.OPEN:
+                return b" "
+            case Shape.RETURN:
+                return b"\r"
+            case _:
+                return b"\n"
 
 
 class Piece(NamedTuple):
@@ -115,7 +135,7 @@ class Order:
         return (
             piece.part < len(self._positions)
             and piece.shape in tuple(Shape)
-            and self._positions[piece.part] == piece.start < piece.stop
+            and self._positions[piece.part] == piece.start <= piece.stop
             and piece.end > end
         )
 
