@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner_agent.cli.interleaved import LINE_LIMIT, interleaved, lines_of
+from runner_agent.cli.interleaved import LINE_LIMIT, REST, Unfinished, interleaved
 from runner_agent.cli.prefixes import Prefixes
 from runner_agent.client.errors import ApiError
 from tests.client.fake_agent import LogPart, execution, service, task, uuid
@@ -51,8 +51,8 @@ def test_several_have_plain_prefixes_in_a_pipe(cli: Cli, logged: FakeAgent, foll
     told = cli("logs", "web", "db", "build", *follow)
     assert told.code == 0
     assert sorted(told.out.splitlines()) == sorted(
-        ["web | served", "web | no end", "db | 50 %", "100 %", "db | bye", "build | built"]
-    ), "what a line holds is not changed in a pipe; Python's splitlines splits at its carriage return"
+        ["web | served", "web | no end", "db | 50 %", "db | 100 %", "db | bye", "build | built"]
+    ), "the prefix stands again where a line is drawn anew; Python's splitlines splits there too"
 
 
 def test_without_following_the_order_is_that_of_the_names(cli: Cli, logged: FakeAgent) -> None:
@@ -113,10 +113,34 @@ def test_on_a_terminal_prefixes_are_aligned_and_coloured(cli: Cli, logged: FakeA
     assert "\x1b[35mweb | \x1b[0m" in told
 
 
-def test_lines_are_cut_out_of_chunks() -> None:
-    assert list(lines_of(iter([b"a", b"b\nc", b"\n\n", b"d"]))) == [b"ab", b"c", b"", b"d"]
-    long = b"x" * (LINE_LIMIT + 1)
-    assert list(lines_of(iter([long, b"y\n"]))) == [long, b"y"]
+def test_an_unfinished_line_is_shown_once_it_rests() -> None:
+    line = Unfinished()
+    assert line.take(b"a", 0.0) == line.rested(REST / 2) == b""
+    assert line.take(b"b\nc", REST / 2) == b"ab\n"
+    assert line.rested(REST) == b"", "the rest of `c` began later"
+    assert line.take(b"d\xe2", REST) == b""
+    assert line.rested(2 * REST) == b"cd", "no half character"
+    assert line.due == float("inf"), "nothing to wait for but bytes"
+    assert line.take(b"\x82\xac", 3 * REST) == b""
+    assert line.rested(4 * REST) == "€".encode()
+    assert line.take(b"x" * (LINE_LIMIT + 1), 5 * REST) == b"x" * (LINE_LIMIT + 1)
+    assert line.rested(9 * REST) == b""
+
+
+def test_dots_and_bars_are_seen_while_they_are_drawn(cli: Cli, logged: FakeAgent) -> None:
+    hold = threading.Event()
+    logged.logs[WEB] = [LogPart(b"....", hold=hold)]
+    logged.logs[DB] = [LogPart(b"10%\r50%", hold=hold)]
+    with cli.spawn("logs", "web", "db") as process:
+        assert process.stdout is not None
+        told = ""
+        while not ("web | ...." in told and "db | 50%" in told):  # read as text, where \r is an end too
+            told += process.stdout.read(1)
+        hold.set()
+        told += process.stdout.read()
+        assert process.wait(60) == 0
+    assert sorted(told.splitlines()) == ["db | 10%", "db | 50%", "web | ...."]
+    assert told.endswith("\n")
 
 
 def test_one_log_that_fails_does_not_hide_the_others() -> None:
@@ -128,7 +152,7 @@ def test_one_log_that_fails_does_not_hide_the_others() -> None:
     with pytest.raises(ApiError, match="gone"):
         found.extend(interleaved([breaks, lambda: iter([b"whole\n"])], at_once=True))
     # `extend` keeps what came before the error.
-    assert sorted(found) == [(0, b"before"), (1, b"whole")]
+    assert sorted(found) == [(0, b"before\n"), (1, b"whole\n")]
 
 
 def test_a_long_label_pushes_only_its_own_lines_out() -> None:

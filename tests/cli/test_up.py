@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner_agent.cli.board import Board
+from runner_agent.cli.view import PlainView
 from tests.client.fake_agent import LogPart, Message, execution, service, task, uuid
 
 if TYPE_CHECKING:
@@ -138,3 +140,39 @@ def test_in_a_pipe_nobody_measures(cli: Cli, fake: FakeAgent, state: Path) -> No
     out, err = process.communicate(timeout=60)
     assert (process.returncode, "\x1b" in out) == (0, False), err
     assert all(not asked.get("usage") for _, asked in fake.asked)
+
+
+def test_a_pipe_is_shown_lines_as_they_grow(capsys: pytest.CaptureFixture[str]) -> None:
+    view = PlainView(Board())
+    view.make_room(["web", "build"])
+    view.line("build", "..", "1", whole=False)
+    view.line("build", "....", "1", whole=False)
+    view.line("web", "served", "2")
+    view.line("build", ".....", "1")
+    view.line("web", "10%", "2", whole=False)
+    view.line("web", "50%", "2", whole=False)
+    view.line("web", "50%", "2")
+    view.line("build", "done", "1", whole=False)
+    view.news("ended")
+    view.line("build", "done", "1")
+    view.line("build", "", "1")
+    view.line("build", "open", "1", whole=False)
+    view.close()
+    assert capsys.readouterr().out == (
+        "build | ....\nweb   | served\nbuild | .\nweb   | 10%\rweb   | 50%\nbuild | done\nagent | ended\n"
+        "build | \nbuild | open\n"
+    )
+
+
+def test_dots_are_seen_before_their_line_ends(cli: Cli, fake: FakeAgent, state: Path) -> None:
+    hold = threading.Event()
+    fake.logs[f"/logs/executions/{uuid(3)}"] = [LogPart(b"first\n...", hold=hold)]
+    process = cli.spawn("up", "--state-dir", str(state), "--workspace", str(state))
+    assert process.stdout is not None
+    seen = ""
+    while "build | ..." not in seen:
+        seen += process.stdout.read(1)
+    hold.set()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    process.communicate()

@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import click
 from runner_agent.cli.completing import complete_log
 from runner_agent.cli.exits import DONE, INTERRUPTED, Quit
 from runner_agent.cli.options import with_agent
-from runner_agent.cli.terminal import is_screen, out_bytes
+from runner_agent.cli.terminal import out_bytes
 from runner_agent.cli.words import FINISHED, execution_phase, reference_of, service_phase
 from runner_agent.client.agent import Agent
 from runner_agent.client.logs import LogQuery, execution_log, read_log, service_log
@@ -120,17 +121,15 @@ def _chunks(agent: Agent, source: Source, query: LogQuery) -> Iterator[bytes]:
 def _show_lines(agent: Agent, sources: Sequence[Source], query: LogQuery) -> None:
     from runner_agent.cli.interleaved import interleaved
     from runner_agent.cli.prefixes import Prefixes
+    from runner_agent.kit.prefixes import Weaver
 
     prefixes = Prefixes(source.label for source in sources)
     readers = [functools.partial(_chunks, agent, source, query) for source in sources]
-    screen = is_screen(sys.stdout)
-    # What has an end is told one after the other: the same every time.
-    found = interleaved(readers, at_once=query.follow)
-    for at, line in found:
-        text = _last_state(line) if screen else line
-        out_bytes(prefixes.of(sources[at].label).encode() + text + b"\n")
-
-
-def _last_state(line: bytes) -> bytes:
-    """Of a progress bar: it would overwrite the prefix."""
-    return line.rstrip(b"\r").rpartition(b"\r")[2]
+    woven = Weaver()
+    try:
+        # What has an end is told one after the other: the same every time.
+        for at, data in interleaved(readers, at_once=query.follow):
+            out_bytes(woven.add(at, prefixes.of(sources[at].label).encode(), data))
+    finally:
+        with suppress(BrokenPipeError):
+            out_bytes(woven.end())

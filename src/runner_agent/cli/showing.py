@@ -116,8 +116,8 @@ class Session:
                 row.took = duration_of(execution) if row.phase in FINISHED else ""
                 self._note_steps(row, execution)
                 self._tell(row, "task")
-            case LogLine(label, text):
-                self.view.line(label, text)
+            case LogLine(label, text, key, whole):
+                self.view.line(label, text, key, whole=whole)
             case Gone(key):
                 self.board.services.pop(key, None)
                 self.board.tasks.pop(key, None)

@@ -11,6 +11,7 @@ from runner_agent.cli.board import Board
 from runner_agent.cli.panel import FRAMES_A_SECOND, panel
 from runner_agent.cli.prefixes import Prefixes
 from runner_agent.cli.terminal import is_screen, paint, phase_colour
+from runner_agent.kit.prefixes import Weaver
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -30,6 +31,8 @@ class PlainView:
         """`board` is shown where there is a screen for it."""
         self.board = board
         self.prefixes = Prefixes(first=AGENT, align=True)
+        self._unfinished: dict[str, str] = {}  # by log, what is shown of its last line
+        self._woven = Weaver()
 
     def open(self) -> None:
         """Before the first line."""
@@ -39,10 +42,21 @@ class PlainView:
 
     def close(self) -> None:
         """After the last line."""
+        sys.stdout.write(self._woven.end().decode())
 
-    def line(self, label: str, text: str) -> None:
-        """A line of a log."""
-        sys.stdout.write(f"{self.prefixes.of(label)}{text}\n")
+    def line(self, label: str, text: str, key: str = "", *, whole: bool = True) -> None:
+        """A line of the log `key`, or what there is of it so far."""
+        goes_on = self._woven.is_open(key)
+        shown = self._unfinished.pop(key, "")
+        new = text.removeprefix(shown)
+        if shown and not text.startswith(shown) and goes_on:
+            new = "\r" + text  # drawn anew
+        if not whole:
+            self._unfinished[key] = text
+        elif new or goes_on or not shown:
+            new += "\n"
+        woven = self._woven.add(key, self.prefixes.of(label).encode(), new.encode())
+        sys.stdout.write(woven.decode())
         sys.stdout.flush()  # a pipe's reader wants to see it now
 
     def news(self, text: str, phase: str = "") -> None:
@@ -92,18 +106,23 @@ class LiveView(PlainView):
         self.board.hint = ""
         self._live.stop()
 
-    def line(self, label: str, text: str) -> None:
-        """Above the block, in the colours its program gave it."""
+    def line(self, label: str, text: str, key: str = "", *, whole: bool = True) -> None:
+        """Above the block, in the colours its program gave it; what has no end yet, as part of the block."""
         from rich.text import Text
 
-        self._console.print(Text.from_ansi(self.prefixes.of(label) + text), soft_wrap=True)
+        self._unfinished.pop(key, None)
+        if whole:
+            self._console.print(Text.from_ansi(self.prefixes.of(label) + text), soft_wrap=True)
+        else:
+            self._unfinished[key] = self.prefixes.of(label) + text
 
     def _block(self) -> Text:
         from rich.text import Text
 
         room = self._console.size
         lines = panel(self.board, time.monotonic(), room.width, max(room.height // 2, LEAST_HEIGHT))
-        text = Text("\n").join(Text.from_ansi(line) for line in lines)
+        unfinished = list(self._unfinished.values())[-max(room.height // 4, 1) :]
+        text = Text("\n").join(Text.from_ansi(line) for line in [*unfinished, *lines])
         text.no_wrap, text.overflow = True, "ellipsis"
         return text
 

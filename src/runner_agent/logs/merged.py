@@ -8,23 +8,17 @@ bytes for every reader, after a restart as well (rule 5.5). While nobody reads, 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from runner_agent.kit.inotify import Inotify, Subscription
-from runner_agent.kit.prefixes import LINE_END, prefixed
+from runner_agent.kit.prefixes import LINE_END, prefixed, steady
 from runner_agent.logs.order import Order, Piece, Shape
 from runner_agent.logs.reader import CHUNK, Extent, Gone, file_extent, gap_line, read_file
 from runner_agent.logs.rests import Rests
 from runner_agent.model.frozen import dataclass
-
-_LONGEST_ESCAPE = 256
-"""Bytes; a control sequence of a terminal that is longer may be cut."""
-_BEGUN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[P\]X^_][^\x07\x1b]*\x1b?|[ -/]*)\Z")
-"""A control sequence whose last byte is yet to come: CSI, a string such as OSC, or another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +162,7 @@ class MergedLog:
             self._place(turn.part, Shape.of(data[:whole]), position + whole, data[:whole])
         elif turn.ended and data:
             self._place(turn.part, Shape.LAST, position + len(data), data)
-        elif data and self._rests.over(turn.part) and (size := _steady(data)):
+        elif data and self._rests.over(turn.part) and (size := steady(data)):
             self._place(turn.part, Shape.of(data[:size]), position + size, data[:size])
         else:
             return False
@@ -234,20 +228,4 @@ class MergedLog:
 
 def _cut(data: bytes) -> int:
     """Where to end a piece of an overlong line: after a carriage return, or where nothing is cut in two."""
-    return data.rfind(b"\r") + 1 or _steady(data) or len(data)
-
-
-def _steady(data: bytes) -> int:
-    """Up to where another line may come between: not within a character, nor in what colours a terminal."""
-    begun = _BEGUN.search(data, max(0, len(data) - _LONGEST_ESCAPE))
-    return begun.start() if begun else _between_characters(data)
-
-
-def _between_characters(data: bytes) -> int:
-    for back in range(1, min(3, len(data)) + 1):
-        if data[-back] & 0xC0 == 0xC0:  # the first byte of a character of `needed` bytes
-            needed = 2 + (data[-back] >= 0xE0) + (data[-back] >= 0xF0)
-            return len(data) - back if needed > back else len(data)
-        if data[-back] < 0x80:
-            break
-    return len(data)
+    return data.rfind(b"\r") + 1 or steady(data) or len(data)
