@@ -1,4 +1,7 @@
-// Colours of terminals: SGR sequences become styles, all others vanish.
+// Colours of terminals and their links: SGR sequences and OSC 8 become styles, all others vanish.
+
+import { readable } from "./contrast.js";
+import { safe } from "./links.js";
 
 // CSI; OSC, DCS and their like up to their terminator; two-byte escapes; other control characters but tab.
 const ESCAPE = /\x1b\[([0-?]*)[ -/]*([@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]|[\x00-\x08\x0b-\x1f\x7f]/g;
@@ -16,7 +19,9 @@ export function drawn(line) {
 export const hasEscapes = (line) => /[\x00-\x08\x0b-\x1f\x7f]/.test(line);
 export const stripped = (line) => line.replace(ESCAPE, "");
 
-// Pieces of one style each, and the style in force after the line.
+const LINK = /^\x1b\]8;[^;]*;([^\x07\x1b]*)/;
+
+// Pieces of one style each, and the style in force after the line. A link ends with its line at the latest.
 export function parse(line, style = PLAIN) {
   const pieces = [];
   let from = 0;
@@ -25,8 +30,10 @@ export function parse(line, style = PLAIN) {
     take(found.index);
     from = found.index + found[0].length;
     if (found[2] === "m") style = restyled(style, found[1]);
+    else if (found[0].startsWith("\x1b]8;")) style = { ...style, link: safe(LINK.exec(found[0])?.[1] ?? "") };
   }
   take(line.length);
+  if (style.link) style = { ...style, link: undefined };
   return { pieces, style };
 }
 
@@ -35,7 +42,7 @@ function restyled(style, text) {
   let next = { ...style };
   for (let at = 0; at < codes.length; at++) {
     const code = codes[at];
-    if (code === 0) next = {};
+    if (code === 0) next = next.link ? { link: next.link } : {};
     else if (code === 1) next.bold = true;
     else if (code === 2) next.faint = true;
     else if (code === 3) next.italic = true;
@@ -71,12 +78,26 @@ function indexed(code = 0) {
 }
 
 export function styled(node, style) {
-  for (const name of ["bold", "faint", "italic", "underline", "struck", "inverse"])
-    if (style[name]) node.classList.add(name);
-  const [fg, bg] = style.inverse ? [style.bg, style.fg] : [style.fg, style.bg];
+  for (const name of ["bold", "faint", "italic", "underline", "struck"]) if (style[name]) node.classList.add(name);
+  let { fg, bg } = style;
+  if (style.inverse) {
+    if (fg === undefined || typeof fg === "number") {
+      node.classList.add("inverse");
+      if (fg !== undefined) node.style.backgroundColor = `var(--c${fg})`;
+      return node;
+    }
+    [fg, bg] = [bg, fg];
+  }
+  if (typeof bg === "string") {
+    node.style.backgroundColor = bg;
+    node.style.color = readable(fg, bg);
+    return node;
+  }
+  if (bg !== undefined) node.classList.add(`bg${bg}`);
   if (typeof fg === "number") node.classList.add(`fg${fg}`);
-  else if (fg) node.style.color = fg;
-  if (typeof bg === "number") node.classList.add(`bg${bg}`);
-  else if (bg) node.style.backgroundColor = bg;
+  else if (fg) {
+    node.classList.add("ink"); // the sheet knows what it stands on
+    node.style.setProperty("--ink", fg);
+  }
   return node;
 }

@@ -4,9 +4,10 @@ import * as api from "./api.js";
 import * as detail from "./detail.js";
 import * as dialogs from "./dialogs.js";
 import { h, show } from "./dom.js";
-import { drawSide } from "./side.js";
-import { disconnect, executionsOf, linkTo, onChange, putExecution, changed, state, stayConnected, tryNow } from "./store.js";
-import { FINISHED, executionPhase, reference, tick } from "./words.js";
+import { drawSide, openFirst } from "./side.js";
+import { tell } from "./signs.js";
+import { disconnect, executionsOf, failures, linkTo, onChange, putExecution, changed, state, stayConnected, tryNow } from "./store.js";
+import { FINISHED, executionPhase, prose, reference, tick } from "./words.js";
 
 const TOAST = 6000;
 const MEASURE = 5000; // ms between two looks at what a shown service uses
@@ -48,7 +49,8 @@ function signInPage(problem) {
   dialogs.close();
   document.body.dataset.view = "out";
   const field = h("input", { id: "code", name: "code", type: "password", autocomplete: "off", required: true, "aria-describedby": "how" });
-  const told = h("p", { class: "failure", role: "alert" }, problem);
+  tell(0, "Sign in");
+  const told = h("p", { class: "failure", role: "alert" }, prose(problem));
   const form = h("form", { class: "sign-in" }, h("h1", {}, "Sign in"),
     h("p", { id: "how" }, "On the machine the agent runs on, ", h("code", {}, "runner-agent dashboard"), " prints an address that signs you in. Or paste the code here, or the text of the file ", h("code", {}, "token"), " in the state directory."),
     told, h("label", { for: "code" }, "Code or token"), field, h("button", { class: "primary" }, "Sign in"));
@@ -58,7 +60,7 @@ function signInPage(problem) {
       session = await api.signIn(field.value.trim());
       enterPage();
     } catch (error) {
-      told.textContent = error.message;
+      show(told, prose(error.message));
       field.select();
     }
   });
@@ -102,6 +104,7 @@ function draw() {
   drawSide();
   detail.drawDetail();
   detail.refreshTimeline();
+  tell(failures(), detail.route()?.name);
 }
 
 function drawBanner() {
@@ -118,7 +121,7 @@ function drawBanner() {
 }
 
 function toast(text, bad) {
-  const node = h("div", { class: `toast${bad ? " bad" : ""}`, role: bad ? "alert" : undefined }, text);
+  const node = h("div", { class: `toast${bad ? " bad" : ""}`, role: bad ? "alert" : undefined }, prose(text));
   document.getElementById("toasts").append(node);
   setTimeout(() => node.remove(), bad ? TOAST * 2 : TOAST);
 }
@@ -242,6 +245,9 @@ document.addEventListener("keydown", (event) => {
       target.value = "";
       target.dispatchEvent(new Event("input"));
       target.blur();
+    } else if (event.key === "Enter" && target.id === "filter") {
+      openFirst();
+      event.preventDefault();
     } else if (event.key === "ArrowDown" && target.id === "filter") {
       move(0);
       event.preventDefault();

@@ -2,8 +2,10 @@
 
 import * as api from "./api.js";
 import { h, icon, show } from "./dom.js";
+import { here as thisHost } from "./links.js";
 import { LogView } from "./log-view.js";
 import * as panels from "./panels.js";
+import { times } from "./plan.js";
 import { executionsOf, loadExecutions, state } from "./store.js";
 import { FINISHED, at, bytes, executionPhase, goingUp, pill, prose, reference, servicePhase, since, steps } from "./words.js";
 
@@ -52,11 +54,11 @@ export function drawDetail() {
   const key = here ? `${here.kind} ${here.name}` : "";
   if (view?.key !== key) begin(main, here, key);
   if (!here) return void (state.loaded && drawOverview(main));
-  document.title = `${here.name} · runner-agent`;
   if (!here.thing) {
     if (state.loaded) show(main, h("p", { class: "empty" }, `There is no ${here.kind} “${here.name}” any more. `, h("a", { href: "#/" }, "Back")));
     return;
   }
+  if (here.kind === "task") seek(here);
   if (!parts.head.isConnected) main.replaceChildren(parts.head, parts.tabs, parts.panel);
   const execution = here.kind === "task" ? chosenExecution(here) : undefined;
   drawHead(here, execution);
@@ -68,18 +70,24 @@ export function drawDetail() {
   view.phase = phase;
 }
 
+// What is known of all tasks is the newest; of this one, and of an older execution, more is asked for once.
+function seek(here) {
+  const wanted = here.execution && !state.executions.has(here.execution) ? here.execution : "";
+  if (state.link !== "up" || (view.sought !== undefined && (!wanted || view.sought === wanted))) return;
+  view.sought = wanted;
+  loadExecutions(here.thing.id, wanted).catch(() => {});
+}
+
 function begin(main, here, key) {
   view = { key, entries: undefined };
   parts.log?.close();
   main.replaceChildren();
-  document.title = "runner-agent";
   if (!here) return;
   role = "start";
   parts.head ??= h("div", { class: "head" });
   parts.tabs ??= h("div", { class: "tabs", role: "tablist", "aria-label": "About it" });
   parts.panel = h("div", { class: "panel", id: "panel", role: "tabpanel", tabindex: "-1" });
   main.replaceChildren(parts.head, parts.tabs, parts.panel);
-  if (here.kind === "task" && here.thing) loadExecutions(here.thing.id).catch(() => {});
 }
 
 function drawHead(here, execution) {
@@ -96,16 +104,15 @@ function drawHead(here, execution) {
     h("div", { class: "now", role: "status" }, phase ? pill(phase) : h("span", { class: "dim" }, "never started"), since(began, kind === "task" && FINISHED.has(phase) ? " ago" : "")),
     usage(view.usage),
     h("div", { class: "actions" }, kind === "service" ? [goingUp(thing) ? button("stop", "Stop") : button("start", "Start", true), goingUp(thing) && button("restart", "Restart")] : [button("start", "Start", !running), running && button("stop", "Stop")]),
+    kind === "service" && state.previous.has(thing.id) && h("p", { class: "because" }, "It was changed while it ran, and runs its previous definition. ", h("button", { type: "button", "data-act": "restart", "data-kind": kind, "data-id": thing.id }, "Restart to use the new one")),
     answer && h("p", { class: `because ${phase?.toLowerCase() ?? ""}` }, prose(answer), " ", h("a", { href: pathOf(here, "why") }, "Why?")),
   );
 }
 
-// What it uses, while somebody looks. Its ports are linked by another name than 127.0.0.1, which is where our
-// cookie goes, whatever the port.
+// What it uses, while somebody looks.
 function usage(used) {
   if (!used) return undefined;
-  const host = location.hostname === "127.0.0.1" ? "localhost" : location.hostname;
-  const ports = (used.ports ?? []).map((port) => h("a", { href: `http://${host}:${port}/`, target: "_blank", rel: "noopener noreferrer", "data-key": port }, `:${port}`));
+  const ports = (used.ports ?? []).map((port) => h("a", { href: `http://${thisHost()}:${port}/`, target: "_blank", rel: "noopener noreferrer", "data-key": port }, `:${port}`));
   return h("div", { class: "usage dim" }, ports, h("span", { title: `${used.processes ?? 0} processes, ${(used.cpuSeconds ?? 0).toFixed(1)} s of processor time` }, bytes(Number(used.memoryBytes ?? 0))));
 }
 
@@ -146,7 +153,8 @@ function drawPanel(here, execution) {
       return show(panel, view.why ? panels.why(view.why) : h("p", { class: "empty" }, "Loading …"));
     case "runs":
       if (!executionsOf(here.thing.id).length) loadPlan(here);
-      return show(panel, panels.runs(here.thing, executionsOf(here.thing.id), execution, view.planned));
+      if (execution) loadTimes(execution);
+      return show(panel, panels.runs(here.thing, executionsOf(here.thing.id), execution, view.planned, view.times?.of === execution?.id ? view.times?.steps : undefined));
     case "outputs":
       return show(panel, panels.outputs(here.kind === "service" ? [["", here.thing.status?.output]] : outputsOf(execution)));
     case "timeline":
@@ -170,7 +178,7 @@ function drawLog(here, execution) {
   if (!parts.log.node.isConnected) parts.panel.replaceChildren(parts.log.node);
   if (here.kind === "task" && !execution) {
     parts.source = undefined;
-    parts.log.turn([], "");
+    parts.log.turn([], "", here.execution ? "This execution is not there any more: only the latest are kept." : "It was never started.");
     return;
   }
   if (here.kind === "service") {
@@ -219,6 +227,19 @@ async function loadPlan(here) {
   if (mine.planned) return;
   mine.planned = [];
   mine.planned = await api.plan(here.thing.id).catch(() => []);
+  if (mine === view) drawDetail();
+}
+
+async function loadTimes(execution) {
+  const mine = view;
+  const sign = `${execution.id} ${execution.status?.statusVersion}`;
+  if (mine.timed === sign || mine.timing || state.link !== "up") return;
+  mine.timing = true;
+  const steps = await times(execution.id).catch(() => undefined);
+  await new Promise((resolve) => setTimeout(resolve, BREATH / 2)); // a plan of many steps moves all the time
+  mine.timing = false;
+  mine.timed = sign;
+  if (steps) mine.times = { of: execution.id, steps };
   if (mine === view) drawDetail();
 }
 

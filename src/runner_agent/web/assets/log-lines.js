@@ -47,8 +47,15 @@ export class LogLines {
       break;
     }
     for (const line of lines) this.push(line);
+    this.forget();
     this.trim();
     return lines.length > 0;
+  }
+
+  // What a bar has drawn over is not looked at again, however long it goes on.
+  forget() {
+    const latest = this.rest.slice(this.rest.lastIndexOf("\r", this.rest.length - 2) + 1);
+    if (/[^\r]/.test(latest)) this.rest = latest;
   }
 
   push(raw) {

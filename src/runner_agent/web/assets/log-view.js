@@ -1,8 +1,8 @@
 // A log on the screen: of all its lines only those in sight are nodes.
 
 import * as api from "./api.js";
-import { parse, styled } from "./ansi.js";
 import { LogLines, matcher } from "./log-lines.js";
+import { row } from "./log-rows.js";
 import { h, icon, show } from "./dom.js";
 import { plural } from "./words.js";
 
@@ -10,7 +10,8 @@ const FIRST = 2000; // lines asked for at first
 const MORE = 5; // times as many when older ones are asked for
 const AHEAD = 30; // lines drawn beyond the edges
 const RETRY = 700;
-const LABEL = /^([\w-]{1,128}) \| /;
+
+const start = (answer) => Number(answer.headers.get("x-log-start") ?? 0);
 
 export class LogView {
   // `source()`: {path, query, ended, labels} of what is shown now, or nothing.
@@ -46,7 +47,7 @@ export class LogView {
       this.typing = setTimeout(() => this.search(this.find.value), 120);
     });
     this.find.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") this.step(event.shiftKey ? -1 : 1);
+      if (event.key === "Enter") this.enter(event.shiftKey ? -1 : 1);
       else if (event.key === "Escape") this.endSearch();
       else return;
       event.preventDefault();
@@ -94,19 +95,30 @@ export class LogView {
   }
 
   told() {
+    if (!this.source()) return this.none ?? "";
     if (this.problem) return this.problem;
-    if (this.searchesAll) return this.streaming && !this.ended ? "Searching all of the log …" : "";
+    if (this.searchesAll) return this.searched();
     if (this.first > 0 && this.first === this.oldest) return "Older lines are gone: the log is over its cap.";
     if (this.held.gone) return "Older lines are not held here: search all of the log, or open it raw.";
     if (!this.held.lines.length && !this.held.unfinished) return this.state === "loading" ? "" : "Nothing was written yet.";
     return "";
   }
 
+  // Of a log that goes on there is an end that was there when the search began.
+  searched() {
+    const { offset, lines, skipped } = this.held;
+    if (!this.ended && !(offset >= this.goal)) return this.state === "lost" ? "The search was cut off and goes on when the agent answers." : "Searching all of the log …";
+    const found = `All of the log was searched: ${this.matches.length} of ${plural(lines.length + this.held.gone + skipped, "line")}`;
+    return this.ended && this.source()?.ended ? `${found}.` : `${found}; new ones are added as they are written.`;
+  }
+
   // ------------------------------------------------------------ what is shown
 
   // Called whenever something changed: goes on with the same log, or turns to another.
-  turn(choices, chosen) {
+  // `none`: what to say where there is no log.
+  turn(choices, chosen, none = "") {
     const source = this.source();
+    this.none = none;
     const key = source ? `${source.path} ${JSON.stringify(source.query)}` : "";
     show(this.which, choices.map(([value, text]) => h("option", { value, "data-key": value }, text)));
     this.which.hidden = choices.length < 2;
@@ -114,16 +126,29 @@ export class LogView {
     this.raw.hidden = !source;
     if (source) this.raw.href = `.${source.path}?${new URLSearchParams({ ...source.query, follow: "false" })}`;
     if (key !== this.key) {
-      this.key = key;
+      if (key !== this.opened) this.leave();
+      this.opened = this.key = key;
       this.asked = FIRST;
       this.oldest = undefined;
-      this.searchesAll = false;
-      this.restart();
+      if (this.searchesAll && source) this.searchAll();
+      else this.restart();
     } else if (source && !this.streaming && !source.ended && this.state !== "loading") this.stream(this.held.offset);
+    if (!source) this.frame();
+  }
+
+  // Nothing of what was looked for in one log is true of another.
+  leave() {
+    clearTimeout(this.typing);
+    this.find.value = this.query = "";
+    this.matching = this.anchor = undefined;
+    this.only = this.searchesAll = false;
+    this.following = true;
+    this.scroller.scrollLeft = 0;
   }
 
   restart() {
     this.abort?.abort();
+    this.searchesAll = false;
     this.reset();
     if (this.source()) this.stream();
   }
@@ -162,12 +187,12 @@ export class LogView {
     this.streaming = true;
     this.ended = false;
     try {
+      if (this.searchesAll && this.goal === undefined) this.goal = start(await api.log(source.path, { ...source.query, follow: false, tail: 0 }, abort.signal));
       const answer = await api.log(source.path, { ...source.query, ...position }, abort.signal);
-      const start = Number(answer.headers.get("x-log-start") ?? 0);
       if (offset === undefined) {
-        this.first = start;
-        if (start === this.reached) this.oldest = start;
-        this.held.begin(start);
+        this.first = start(answer);
+        if (this.first === this.reached) this.oldest = this.first;
+        this.held.begin(this.first);
       }
       this.problem = "";
       this.state = "open";
@@ -313,6 +338,10 @@ export class LogView {
     }
   }
 
+  row(line) {
+    return row(line, this.matching, this.source()?.labels);
+  }
+
   lineAt(row) {
     let low = 0;
     let high = this.shown.length;
@@ -322,33 +351,6 @@ export class LogView {
       else high = middle;
     }
     return low;
-  }
-
-  row(line) {
-    const node = h("div", { class: `line ${line.kind}` });
-    let place = 0;
-    let label = this.source()?.labels ? LABEL.exec(line.plain)?.[0].length ?? 0 : 0;
-    const hits = this.matching ? [...line.plain.matchAll(this.matching)].map((hit) => [hit.index, hit.index + hit[0].length]) : [];
-    for (const { text, style } of parse(line.text, line.style).pieces) {
-      const end = place + text.length;
-      const cuts = new Set([place, end]);
-      for (const cut of [label, ...hits.flat()]) if (cut > place && cut < end) cuts.add(cut);
-      const sorted = [...cuts].sort((a, b) => a - b);
-      for (let at = 0; at + 1 < sorted.length; at++) {
-        const [from, to] = [sorted[at], sorted[at + 1]];
-        const hit = hits.some(([begin, stop]) => from >= begin && to <= stop);
-        const part = text.slice(from - place, to - place);
-        if (!hit && style === line.style && !Object.keys(style).length && from >= label) node.append(part);
-        else {
-          const piece = styled(h(hit ? "mark" : "span", {}, part), style);
-          if (to <= label) piece.classList.add("label", `hue${hue(line.plain.slice(0, label))}`);
-          node.append(piece);
-        }
-      }
-      place = end;
-    }
-    if (!node.firstChild) node.append("\u200b");
-    return node;
   }
 
   // ------------------------------------------------------------ moving about
@@ -378,7 +380,6 @@ export class LogView {
     this.query = query;
     this.matching = matcher(query);
     if (this.searchesAll) {
-      this.searchesAll = false;
       this.only = false;
       this.restart();
     }
@@ -390,7 +391,15 @@ export class LogView {
     this.frame();
   }
 
+  // Whoever types fast presses Enter before the text was looked for.
+  enter(by) {
+    clearTimeout(this.typing);
+    if (this.find.value !== this.query) this.search(this.find.value);
+    else this.step(by);
+  }
+
   endSearch() {
+    clearTimeout(this.typing);
     this.find.value = "";
     this.only = false;
     this.search("");
@@ -420,8 +429,8 @@ export class LogView {
     const matching = matcher(this.query);
     this.abort?.abort();
     this.reset((text) => text.search(matching) >= 0);
-    this.searchesAll = true;
-    this.only = true;
+    this.searchesAll = this.only = this.following = true;
+    this.goal = undefined;
     this.stream();
   }
 
@@ -437,10 +446,4 @@ export class LogView {
     }
     this.draw();
   }
-}
-
-function hue(label) {
-  let sum = 0;
-  for (const character of label) sum = (sum * 31 + character.charCodeAt(0)) % 6;
-  return sum;
 }

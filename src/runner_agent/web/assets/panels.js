@@ -1,6 +1,7 @@
 // What there is to say about one service, task or execution, besides its log.
 
 import { h } from "./dom.js";
+import { groups } from "./plan.js";
 import { state } from "./store.js";
 import { FINISHED, at, clock, duration, executionPhase, mark, pill, plural, prose, reference, servicePhase, short, since, span, steps, triggers } from "./words.js";
 
@@ -53,14 +54,14 @@ export function why(found) {
 
 // ---------------------------------------------------------------- a run and its plan
 
-export function runs(task, executions, chosen, planned) {
+export function runs(task, executions, chosen, planned, times) {
   if (!executions.length && !planned?.length) return h("p", { class: "empty" }, "It was never started.");
   return h(
     "div",
     { class: "runs" },
     executions.length > 0 &&
       h("ul", { class: "executions", "aria-label": "Executions, newest first" }, executions.map((each) => executionRow(task, each, each.id === chosen?.id))),
-    chosen ? execution(task, chosen) : planned && [h("h3", {}, "What a start would run"), groups(planned, (step) => [mark("none"), linkTo(step.reference)])],
+    chosen ? execution(task, chosen, times) : planned && [h("h3", {}, "What a start would run"), groups(planned, (step) => linkTo(step.reference))],
   );
 }
 
@@ -76,7 +77,7 @@ function executionRow(task, each, current) {
   );
 }
 
-function execution(task, chosen) {
+function execution(task, chosen, times) {
   const known = new Map((chosen.status?.steps ?? []).map((each) => [each.id, each]));
   const running = !FINISHED.has(executionPhase(chosen));
   return h(
@@ -86,24 +87,12 @@ function execution(task, chosen) {
       running && h("button", { type: "button", "data-act": "stop-execution", "data-id": chosen.id }, "Stop this execution"),
       h("a", { class: "button", href: `#/task/${encodeURIComponent(reference(task))}/logs/${chosen.id}` }, "Log")),
     chosen.status?.failureMessage && h("p", { class: "failure" }, prose(chosen.status.failureMessage)),
-    groups(chosen.spec?.plan ?? [], (step) => {
-      const seen = known.get(step.id);
-      const phase = short(seen?.phase, "");
-      return [
-        mark(phase || "none"),
-        step.serviceId ? linkTo(step.label) : h("a", { href: `#/task/${encodeURIComponent(reference(task))}/logs/${chosen.id}/${step.id}`, title: "Its log" }, step.label),
-        h("span", { class: "dim" }, [step.serviceId && "service", phase.toLowerCase() || "not begun"].filter(Boolean).join(" · ")),
-        seen?.failureMessage && h("span", { class: "failure" }, seen.failureMessage),
-      ];
-    }),
-  );
-}
-
-function groups(plan, step) {
-  return h(
-    "ol",
-    { class: "groups" },
-    plan.map((group, at) => h("li", {}, h("span", { class: "dim" }, `group ${at + 1}`), h("ul", {}, (group.steps ?? []).map((each) => h("li", { class: "step" }, step(each)))))),
+    groups(
+      chosen.spec?.plan ?? [],
+      (step) => (step.serviceId ? linkTo(step.label) : h("a", { href: `#/task/${encodeURIComponent(reference(task))}/logs/${chosen.id}/${step.id}`, title: "Its log" }, step.label)),
+      known,
+      times,
+    ),
   );
 }
 
@@ -166,7 +155,7 @@ export function overview(entries) {
     { class: "overview" },
     h("h1", {}, "Now"),
     !active.length && !failed.length && !moving.length && h("p", { class: "calm" }, state.services.size ? "All is as it was wished." : "Nothing runs."),
-    failed.map((each) => h("p", { class: "happening", "data-key": each.id }, pill("FAILED"), linkTo(reference(each)), h("span", { class: "failure" }, each.status?.failureMessage ?? ""))),
+    failed.map((each) => h("p", { class: "happening", "data-key": each.id }, pill("FAILED"), linkTo(reference(each)), h("span", { class: "failure" }, prose(each.status?.failureMessage)))),
     moving.map((each) => h("p", { class: "happening", "data-key": each.id }, pill(servicePhase(each)), linkTo(reference(each)), since(state.since.get(each.id)))),
     active.map((each) => {
       const task = taskOf(each);

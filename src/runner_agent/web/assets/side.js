@@ -2,7 +2,7 @@
 
 import { Rows, h, icon, show } from "./dom.js";
 import { state, latestByTask } from "./store.js";
-import { FINISHED, at, executionPhase, goingUp, mark, reference, servicePhase, since, steps } from "./words.js";
+import { FINISHED, at, executionPhase, goingUp, mark, prose, reference, servicePhase, since, steps } from "./words.js";
 
 const byReference = (a, b) => reference(a).localeCompare(reference(b), undefined, { numeric: true });
 
@@ -39,7 +39,7 @@ export function drawSide() {
   const tasks = [...state.tasks.values()].filter((each) => matches(each, phaseOf(each))).sort(byReference);
   const here = location.hash;
   parts.services.rows.show(
-    services.map((each) => ({ key: each.id, thing: each, sign: sign(each, state.since.get(each.id), selected(here, "service", each)) })),
+    services.map((each) => ({ key: each.id, thing: each, sign: sign(each, state.since.get(each.id), state.previous.has(each.id), selected(here, "service", each)) })),
     ({ thing }) => serviceRow(thing, here),
   );
   parts.tasks.rows.show(
@@ -56,14 +56,25 @@ export function drawSide() {
 
 function nothing() {
   if (filter) return `Nothing is called “${filter}”.`;
-  return ["There are no services and no tasks yet. Write them into a file and apply it: ", h("code", {}, "runner-agent automations init"), "."];
+  return [
+    "There are no services and no tasks yet. ", h("code", {}, "runner-agent automations init"), " writes a file to begin with, ",
+    h("code", {}, "runner-agent automations update"), " applies it.",
+  ];
 }
 
 const sign = (thing, ...rest) => [thing.spec?.specVersion, thing.status?.statusVersion, JSON.stringify(thing.metadata), ...rest].join();
 const path = (kind, thing) => `#/${kind}/${encodeURIComponent(reference(thing))}`;
 const selected = (here, kind, thing) => here === path(kind, thing) || here.startsWith(`${path(kind, thing)}/`);
 
-function row(kind, thing, phase, detail, button, here) {
+// Enter in the filter: what one sees first is what one meant.
+export function openFirst() {
+  const link = [...document.querySelectorAll("#side .row a")].find((each) => each.offsetParent);
+  if (!link) return;
+  location.hash = link.getAttribute("href");
+  link.focus();
+}
+
+function row(kind, thing, phase, detail, button, here, failure) {
   const current = selected(here, kind, thing);
   const name = thing.metadata?.name;
   return h(
@@ -73,7 +84,9 @@ function row(kind, thing, phase, detail, button, here) {
       "a",
       { href: path(kind, thing), "aria-current": current ? "true" : undefined, "data-kind": kind, "data-id": thing.id },
       mark(phase || "none"),
-      h("span", { class: "who" }, h("span", { class: "ref" }, reference(thing)), name !== reference(thing) && h("span", { class: "name" }, name)),
+      h("span", { class: "who" }, h("span", { class: "ref" }, reference(thing)), name !== reference(thing) && h("span", { class: "name" }, name),
+        phase === "FAILED" && failure && h("span", { class: "reason", title: failure }, prose(failure)),
+        kind === "service" && state.previous.has(thing.id) && h("span", { class: "previous", title: "It was changed while it ran; restart it to run what is defined now." }, "runs its previous definition")),
       h("span", { class: "state" }, h("span", { class: `phase ${phase.toLowerCase()}` }, phase.toLowerCase()), detail),
     ),
     button,
@@ -87,7 +100,7 @@ function act(name, kind, thing, label) {
 function serviceRow(service, here) {
   const phase = servicePhase(service);
   const button = goingUp(service) ? act("stop", "service", service, "Stop") : act("start", "service", service, "Start");
-  return row("service", service, phase, phase === "STOPPED" ? "" : since(state.since.get(service.id)), button, here);
+  return row("service", service, phase, phase === "STOPPED" ? "" : since(state.since.get(service.id)), button, here, service.status?.failureMessage);
 }
 
 function taskRow(task, execution, here) {
@@ -95,7 +108,7 @@ function taskRow(task, execution, here) {
   const phase = executionPhase(execution);
   if (FINISHED.has(phase)) {
     const ended = since(at(execution.metadata?.completedAt), " ago");
-    return row("task", task, phase, ended, act("start", "task", task, "Start"), here);
+    return row("task", task, phase, ended, act("start", "task", task, "Start"), here, (execution.status?.failureMessage ?? "").replace(/^step "[^"]*" failed: /, ""));
   }
   const done = (execution.status?.steps ?? []).filter((each) => FINISHED.has(each.phase?.replace("TASK_EXECUTION_PHASE_", ""))).length;
   const all = steps(execution).length;

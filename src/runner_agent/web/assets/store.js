@@ -9,6 +9,9 @@ const FILTER = 25; // ids in one filter
 const EXECUTIONS = 400; // kept in memory
 const BREATH = 40; // ms between two rounds of questions
 const AFTER_FAILURE = 1000; // ms
+const AFTER_CHANGE = 500; // ms
+const LIVE = new Set(["STARTING", "RUNNING", "STOPPING"]);
+const GLANCE = 30000; // ms between two looks of a page that nobody looks at
 const HIDDEN = 10000; // ms a page nobody looks at keeps its streams: browsers open six to one host
 
 export const state = {
@@ -17,6 +20,7 @@ export const state = {
   tasks: new Map(),
   executions: new Map(),
   since: new Map(), // ms, by service
+  previous: new Set(), // ids of services that run what was defined before
   agent: undefined,
   loaded: false,
 };
@@ -39,6 +43,14 @@ export function executionsOf(taskId) {
   return found.sort((a, b) => at(b.metadata?.createdAt) - at(a.metadata?.createdAt));
 }
 
+// What the list shows as failed: services, and tasks whose latest execution did.
+export function failures() {
+  const services = [...state.services.values()].filter((each) => servicePhase(each) === "FAILED");
+  const latest = latestByTask();
+  const tasks = [...state.tasks.keys()].filter((id) => latest.has(id) && executionPhase(latest.get(id)) === "FAILED");
+  return services.length + tasks.length;
+}
+
 export function latestByTask() {
   const latest = new Map();
   for (const each of state.executions.values()) {
@@ -57,6 +69,27 @@ function putService(found) {
   if (!newer(known, found)) return;
   if (known && servicePhase(known) !== servicePhase(found)) state.since.set(found.id, Date.now());
   state.services.set(found.id, found);
+  if (!LIVE.has(servicePhase(found)) || known?.status?.session !== found.status?.session) state.previous.delete(found.id);
+  else if (known && known.spec?.specVersion !== found.spec?.specVersion) lookAtLive();
+}
+
+function putLive({ services }) {
+  state.since = new Map(services.map((each) => [each.serviceId, at(each.phaseSince)]));
+  state.previous = new Set(services.filter((each) => each.previousDefinition).map((each) => each.serviceId));
+}
+
+// Only the agent knows whether what was changed is what runs; a file may change hundreds.
+let looking;
+function lookAtLive() {
+  looking ??= setTimeout(async () => {
+    looking = undefined;
+    try {
+      putLive(await api.live(false));
+      changed();
+    } catch {
+      // It is loaded anew when the agent is back.
+    }
+  }, AFTER_CHANGE);
 }
 
 export function putExecution(found) {
@@ -68,8 +101,10 @@ export function putExecution(found) {
   for (const each of old.slice(0, state.executions.size - EXECUTIONS)) state.executions.delete(each.id);
 }
 
-export async function loadExecutions(taskId) {
+// The newest of a task, and one that is older perhaps.
+export async function loadExecutions(taskId, wanted) {
   for (const each of await api.executions({ taskIds: [taskId] })) putExecution(each);
+  if (wanted && !state.executions.has(wanted)) await refreshExecutions(new Set([wanted]));
   changed();
 }
 
@@ -157,7 +192,7 @@ async function load() {
   state.services = new Map(services.map((each) => [each.id, each]));
   state.tasks = new Map(tasks.map((each) => [each.id, each]));
   state.executions = new Map(executions.map((each) => [each.id, each]));
-  state.since = new Map(live.services.map((each) => [each.serviceId, at(each.phaseSince)]));
+  putLive(live);
   state.agent = agent;
   for (const each of [...services, ...tasks, ...executions]) removed.delete(each.id);
   state.loaded = true;
@@ -200,12 +235,25 @@ export async function stayConnected() {
     current.abort();
     if (state.link === "out") return;
     if (document.hidden && state.link === "up") linkTo("paused");
-    while (document.hidden) await nap(3600000);
+    while (document.hidden && state.link !== "out") await glance();
+    if (state.link === "out") return;
     if (state.link === "paused") continue;
     linkTo("away");
     state.retryAt = Date.now() + delay;
     await nap(delay);
     delay = Math.min(delay * 1.6, 4000);
+  }
+}
+
+// A page that nobody looks at still tells by its title what has failed.
+async function glance() {
+  await nap(GLANCE);
+  if (!document.hidden || state.link !== "paused") return;
+  try {
+    await load();
+    changed();
+  } catch {
+    // Whoever looks at the page is told.
   }
 }
 
