@@ -73,6 +73,10 @@ def test_the_printed_address_signs_in_once_and_leaves_no_trace(opened: Opener, s
         other.page.goto(link)
         signed_out(other)
         expect(other.page.get_by_role("alert")).to_contain_text("used or expired")
+        expect(other.page.get_by_role("alert")).not_to_contain_text("`")
+        expect(other.page.get_by_role("alert").locator("code")).to_have_text(
+            ["runner-agent dashboard", "token"]
+        )
 
 
 def test_a_new_link_signs_in_where_the_page_is_open_already(opened: Opener) -> None:

@@ -72,7 +72,7 @@ export async function agentDialog(session) {
 // ---------------------------------------------------------------- keys
 
 const KEYS = [
-  ["/", "filter services and tasks"],
+  ["/", "filter services and tasks; Enter shows the first of them"],
   ["j  k", "next and previous in the list"],
   ["Enter", "show it"],
   ["s  x  r", "start, stop, restart"],

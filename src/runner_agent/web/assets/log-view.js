@@ -133,7 +133,7 @@ export class LogView {
       if (this.searchesAll && source) this.searchAll();
       else this.restart();
     } else if (source && !this.streaming && !source.ended && this.state !== "loading") this.stream(this.held.offset);
-    if (!source) this.frame();
+    this.frame(); // it may have ended meanwhile
   }
 
   // Nothing of what was looked for in one log is true of another.
