@@ -78,7 +78,6 @@ async def test_rule_6_2_each_task_of_a_plan_has_one_step_record(
     for work, record in zip(works, records, strict=True):
         assert record is not None
         assert (record.task_id, record.spec, record.members) == (work.task_id, work.spec, (started.id,))
-        assert record.main_of == (started.id if record.reference == "top" else None)
         assert (record.holders, record.run) == ((), None)
 
 

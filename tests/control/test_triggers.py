@@ -93,13 +93,6 @@ async def test_rule_6_2_a_task_that_several_need_has_one_run(commands: Commands,
         "test": {"test"},
         "tools": {"test"},
     }
-    mains = {reference: step.main_of for reference, step in steps.items()}
-    assert mains == {
-        "install": started["install"].id,
-        "build": started["build"].id,
-        "test": started["test"].id,
-        "tools": None,
-    }
     assert {step.firing for step in steps.values()} == {fired.firing.id}
 
 
@@ -114,13 +107,6 @@ async def test_rule_6_2_each_execution_shows_its_own_step_id(commands: Commands,
     ]
     assert len({step for step, _ in shown}) == 3
     assert len({record for _, record in shown}) == 1
-
-
-async def test_rule_6_2_two_firings_share_nothing(commands: Commands, store: MemoryStore) -> None:
-    await apply(commands)
-    await commands.triggers.fire(ENVIRONMENT, ALICE)
-    await commands.triggers.fire(ENVIRONMENT, ALICE)
-    assert len(store.live_steps()) == 8
 
 
 async def test_rule_6_1_a_live_service_is_left_alone_but_belongs_to_the_firing(

@@ -122,7 +122,7 @@ class Laws:
         for work in (step.work for step in execution.plan.steps()):
             if isinstance(work, TaskWork):
                 stage = self.town.steps[work.step]
-                main, alone = stage.step.main_of == execution.id, not stage.step.holders
+                main, alone = stage.step.task_id == execution.task_id, not stage.step.holders
                 reached = any(
                     one.work is work and one.id in execution.steps for one in execution.plan.steps()
                 )

@@ -38,7 +38,11 @@ def plan_of(graph: Mapping[str, Sequence[str]], main: str) -> Plan:
     known = definitions(graph)
     task = known[TaskId(main)]
     assert isinstance(task, Task)
-    return make_plan(task, known, lambda: f"id-{next(ids)}", lambda task_id: StepId(f"step-{task_id}"))
+    return make_plan(task, known, lambda: f"id-{next(ids)}", run_of)
+
+
+def run_of(task: Task) -> TaskWork:
+    return TaskWork(task.id, task.spec, StepId(f"step-{task.id}"))
 
 
 def labels(plan: Plan) -> list[list[str]]:

@@ -167,7 +167,7 @@ def test_rule_6_2_it_goes_on_while_anybody_holds_it() -> None:
 
 
 def test_rule_6_2_condemned_by_the_execution_whose_main_task_it_is() -> None:
-    stage = StepStage("e1", "e2", main_of="e1")
+    stage = StepStage("e1", "e2")
     stage.look()
     stage.spawned()
     stage.record = replace(stage.step, stopped_by=ExecutionId("e1"))

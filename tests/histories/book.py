@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from runner_agent.core.execution import World as Hanging
+from runner_agent.core.execution import hangs_on
 from runner_agent.core.explain import explain_execution
 from runner_agent.core.explanation import Present
 from runner_agent.core.timing import Timing
 from runner_agent.executors.base import RunRequest
 from runner_agent.model.ids import BootMark, Instant, Reference, StepId, Version
 from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase
-from runner_agent.model.plans import PlanStep, TaskWork
+from runner_agent.model.plans import TaskWork
 from runner_agent.model.records import Execution, Key, Kind, Service, Step, Task
 from runner_agent.store.memory import MemoryStore
 from tests.histories.reference import AT_REST, EXACT, RANK, SOON, Scripts, ServiceModel, Session
-from tests.histories.reference_executions import ExecutionModel, TaskModel, step_allowed
+from tests.histories.reference_executions import ExecutionModel, TaskModel, in_plan, step_allowed
 from tests.histories.witness import Seen, WitnessedWorld
 
 FOREVER = float("inf")
@@ -131,7 +132,7 @@ class Book:
             return
         if seen.request.role is RunRole.TASK:
             record = seen.request.log.stem
-            members = [one for one in self.executions.values() if self._in_plan(one, record)]
+            members = [one for one in self.executions.values() if in_plan(one, record)]
             if any(one.holds(record) for one in members) and not self._condemned(record):
                 self.wrong.append(f"{seen.name} gets SIGTERM while an execution wants it")
         elif (owner := self._owner(seen)) and (reason := owner[0].may_terminate(owner[1], self._now())):
@@ -170,23 +171,16 @@ class Book:
 
     # --- tasks
 
-    @staticmethod
-    def _in_plan(one: ExecutionModel, record: str) -> PlanStep | None:
-        for step in one.plan.steps():
-            if isinstance(step.work, TaskWork) and step.work.step == record:
-                return step
-        return None
-
     def _condemned(self, record: str) -> bool:
         """The execution whose main task it is was stopped (rule 6.2)."""
         return any(
-            one.stopped is not None and (step := self._in_plan(one, record)) and step.label == one.task
+            one.stopped is not None and (step := in_plan(one, record)) and step.label == one.task
             for one in self.executions.values()
         )
 
     def _begins_task(self, request: RunRequest) -> None:
         record = request.log.stem
-        members = [one for one in self.executions.values() if self._in_plan(one, record)]
+        members = [one for one in self.executions.values() if in_plan(one, record)]
         if record in self.runs:
             self.wrong.append(f"{request.note} begins twice")
         if any(one.rebooted for one in members):
@@ -195,14 +189,27 @@ class Book:
         wanting = [
             one
             for one in members
-            if any(step is self._in_plan(one, record) for step in one.reached())
+            if any(step is in_plan(one, record) for step in one.reached())
             and (one.stopped is None or now - one.stopped <= lag)
         ]
         if not wanting:
             self.wrong.append(f"{request.note} begins though no execution has reached it and wants it")
+        if others := self._fired_runs(record, members):
+            self.wrong.append(f"{request.note} begins while {others} lives, of another firing (rule 6.2a)")
         version = int(request.script.rpartition("# v")[2])
         if any(one.versions.get(request.reference) != version for one in members):
             self.wrong.append(f"{request.note} is not of the spec frozen at its start (rule 4.1)")
+
+    def _fired_runs(self, record: str, members: Sequence[ExecutionModel]) -> list[str]:
+        """Other runs of the same task that live, and were begun by firings of the same boot."""
+        mine = {(one.boot, one.task_of(record)) for one in members if one.boot}
+        return [
+            seen.name
+            for other, seen in self.runs.items()
+            if other != record
+            and seen.alive
+            and any((one.boot, one.task_of(other)) in mine for one in self.executions.values())
+        ]
 
     # --- what the store shows
 
@@ -321,9 +328,30 @@ class Book:
         if plan != expected:
             self.wrong.append(f"the plan of {task.reference} is {plan} instead of {expected}")
         versions = {one.reference: one.version for one in self._live_tasks()}
-        self.executions[execution.id] = ExecutionModel(
-            execution.id, task.reference, execution.plan, versions, self._now()
-        )
+        boot = str(execution.boot) if execution.firing is not None else ""
+        model = ExecutionModel(execution.id, task.reference, execution.plan, versions, self._now(), boot)
+        self._joined(model)
+        self.executions[execution.id] = model
+
+    def _joined(self, model: ExecutionModel) -> None:
+        """Rule 6.2a: a run that goes on is joined, with the spec that it began with."""
+        others = [one for one in self.executions.values() if model.boot and one.boot == model.boot]
+        for step in model.plan.steps():
+            if not isinstance(step.work, TaskWork):
+                continue
+            for one in others:
+                if in_plan(one, step.work.step) is not None:
+                    model.versions[step.label] = one.versions[step.label]
+            going = [record for record in self.runs if self._goes_on(record, step.work.task_id, others)]
+            if going and step.work.step not in going:
+                self.wrong.append(f"{model.task} does not join the run of {step.label} (rule 6.2a)")
+
+    def _goes_on(self, record: str, task: str, others: Sequence[ExecutionModel]) -> bool:
+        """It is a run of this task that lives, is wanted and is not being ended."""
+        seen = self.runs[record]
+        wanted = any(one.task_of(record) == task and one.holds(record) for one in others)
+        untouched = seen.ended is None and seen.terminated is None and seen.alive
+        return wanted and untouched and not self._condemned(record)
 
     def _live_tasks(self) -> Sequence[TaskModel]:
         return [self.tasks[task.id] for task in self._store.tasks() if task.id in self.tasks]
@@ -421,6 +449,8 @@ class Book:
                 allowed = step_allowed(model, self.runs.get(record), step.work.spec.command)
                 if self._condemned(record):
                     allowed |= {ExecutionPhase.FAILED}
+                if step.work.after is not None and self._lives(step.work.after):
+                    allowed = frozenset({ExecutionPhase.PENDING})
                 if shown not in allowed:
                     told = sorted(one.value for one in allowed)
                     self.wrong.append(f"{execution.id}, {step.label}: {shown.value}, not one of {told}")
@@ -429,14 +459,13 @@ class Book:
             self.wrong.append(f"{execution.id} has nothing to wait for, and does not end")
         self._judge_explanation(execution)
 
+    def _lives(self, record: str) -> bool:
+        return record in self.runs and self.runs[record].alive
+
     def _judge_explanation(self, execution: Execution) -> None:
         """An execution that has not ended names what it waits for."""
         at = Present(Instant(self._now()), BootMark("boot"), Timing())
-        steps = [
-            self._store.get(Step, step.work.step)
-            for step in execution.plan.steps()
-            if isinstance(step.work, TaskWork)
-        ]
+        steps = [self._store.get(Step, StepId(id_)) for id_ in hangs_on(execution)]
         hanging = Hanging(
             {one.id: one for one in steps if one is not None}, {one.id: one for one in self._store.services()}
         )

@@ -22,6 +22,8 @@ from tests.histories.reference_executions import TaskModel
 
 STOPPED = ExecutionPhase.STOPPED
 EVENT = Trigger.POST_ENVIRONMENT_START
+EVENTS = (Trigger.POST_DEVCONTAINER_START, EVENT)
+"""Tasks list both, services the second alone."""
 ORDER = ("a", "b", "c", "w", "x", "y", "z")
 """A task needs only what comes before it, so there is no cycle."""
 
@@ -169,13 +171,13 @@ class Hands(History):
             answer = self.wish(self.commands.tasks.update(present.id, patch))
             granted = self._expect(answer, FailedPrecondition if busy else None, "update of a task", present)
         elif present is None and by == "create":
-            draft = TaskDraft(Reference(name), name, spec, "", (EVENT,), tuple(one.id for one in found))
+            draft = TaskDraft(Reference(name), name, spec, "", EVENTS, tuple(one.id for one in found))
             granted = self._expect(
                 self.wish(self.commands.tasks.create(draft, ALICE)), None, "create of a task"
             )
         else:
             needed = tuple(Reference(one) for one in names)
-            entry = TaskEntry(Reference(name), name, spec, "", (EVENT,), needed)
+            entry = TaskEntry(Reference(name), name, spec, "", EVENTS, needed)
             granted = self._apply(present, AutomationsFile(tasks=(entry,)), None)
         task = self._find(name)
         if granted and task is not None:
@@ -227,13 +229,13 @@ class Hands(History):
 
     # --- triggers
 
-    def fire(self, once: str = "") -> None:
-        """Rules 6.1, 6.2, 6.4."""
-        boot, key = self.scene.clock.boot_mark(), once
+    def fire(self, once: str = "", event: int = 1) -> None:
+        """Rules 6.1, 6.2, 6.2a, 6.4. `event`: which of the two."""
+        boot, key = f"{self.scene.clock.boot_mark()} {event}", once
         earlier = self._fired.get(boot) if once else None
         able = [one.id for one in self.store.tasks() if not self._cannot_run(one)]
         before = len(self.store.executions())
-        answer = self.wish(self.commands.triggers.fire(EVENT, ALICE, once_key=key))
+        answer = self.wish(self.commands.triggers.fire(EVENTS[event], ALICE, once_key=key))
         if not self._expect(answer, None, "fire") or isinstance(answer, RunnerError):
             return
         new = len(self.store.executions()) - before

@@ -235,6 +235,36 @@ MUTATIONS = (
         "failed = replace(run, failure=run.failure or MACHINE_RESTARTED, survivors=())\n",
         "return run\n",
     ),
+    Mutation(
+        "a firing joins nothing",
+        "control/joining.py",
+        "if record.firing is None:",
+        "if record.id:",
+    ),
+    Mutation(
+        "what cannot be joined is not waited for",
+        "core/execution.py",
+        "if after is not None and in_the_way(self.step(after)):",
+        "if after is not None and self.step(after) is None:",
+    ),
+    Mutation(
+        "one who joins what waits does not wait",
+        "core/sharing.py",
+        "work = next((shown[task.id] for shown in shown_by.values()), None)",
+        "work = TaskWork(task.id, joined.record.spec, joined.record.id)",
+    ),
+    Mutation(
+        "a run that is to be stopped is joined",
+        "core/sharing.py",
+        "return not released and stopping.isdisjoint(mains.intersection(holders))",
+        "return True",
+    ),
+    Mutation(
+        "who waits for another run is not told of its end",
+        "reconcile/loop.py",
+        "for id_ in {*members, *others}]",
+        "for id_ in members]",
+    ),
     # --- versions
     Mutation(
         "the version does not move with the phase",

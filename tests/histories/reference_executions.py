@@ -37,6 +37,8 @@ class ExecutionModel:
     plan: Plan
     versions: dict[str, int]
     asked: float
+    boot: str = ""
+    """Of the firing it belongs to; "" if a person started it."""
     stopped: float | None = None
     rebooted: bool = False
     shown: Execution | None = None
@@ -65,6 +67,11 @@ class ExecutionModel:
         return wants and any(
             isinstance(step.work, TaskWork) and step.work.step == record for step in self.reached()
         )
+
+    def task_of(self, record: str) -> str | None:
+        """The id of the task that this run in its plan is a run of."""
+        step = in_plan(self, record)
+        return step.work.task_id if step is not None and isinstance(step.work, TaskWork) else None
 
     def wrong_with(self, shown: Execution) -> list[str]:
         """What it must never show, whenever it is looked at."""
@@ -110,6 +117,14 @@ class ExecutionModel:
         if any(phase in (P.FAILED, P.STOPPED) for phase in steps.values()):
             return P.FAILED
         return P.RUNNING if steps else P.PENDING
+
+
+def in_plan(one: ExecutionModel, record: str) -> PlanStep | None:
+    """The step that is this run of a task."""
+    for step in one.plan.steps():
+        if isinstance(step.work, TaskWork) and step.work.step == record:
+            return step
+    return None
 
 
 def _changed(before: ExecutionPhase, after: ExecutionPhase) -> bool:

@@ -82,7 +82,7 @@ KINDS = (
     Kind("delete_task", {"name": NAMES}),
     Kind("run_task", {"name": NAMES}),
     Kind("stop_execution", {"index": range(4)}),
-    Kind("fire", {"once": ("", "", "k")}),
+    Kind("fire", {"once": ("", "", "k"), "event": (1, 0)}),
     Kind("", pauses=(0.1, 1.0, 2.0, 5.0, 11.0, 80.0)),
     Kind("", pauses=(11.0, 45.0, 119.0, 120.0, 121.0, 140.0)),
     Kind("dies", {"after": range(26)}),

@@ -117,6 +117,72 @@ def test_a_stop_in_the_moment_of_the_promise_ends_what_is_being_prepared(point: 
         it.comes_to_rest()
 
 
+# ---------------------------------------------------------------- rule 6.2a, as it was not held
+
+
+BOTH: dict[str, History] = {
+    "a task of both start events": [
+        Step("task", {"name": "w", "command": "sleep 3"}, 0.0),
+        Step("fire", {"event": 0}, 0.5),
+        Step("fire", {"event": 1}, 0.5),
+    ],
+    "what has begun while what it needs is done": [
+        Step("task", {"name": "w", "command": "sleep 3"}, 0.0),
+        Step("task", {"name": "x", "command": "sleep 3", "needs": ("w",)}, 0.0),
+        Step("fire", {"event": 0}, 5.0),
+        Step("fire", {"event": 1}, 0.5),
+    ],
+    "one that is being stopped, and the one that waits for it": [
+        Step("task", {"name": "w", "command": "trap '' TERM; sleep infinity"}, 0.0),
+        Step("fire", {"event": 0}, 0.5),
+        Step("stop_execution", {"index": 0}, 0.0),
+        Step("fire", {"event": 1}, 0.5),
+        Step("fire", {"event": 0}, 121.0),
+        Step("", {}, 5.0),
+    ],
+    "one that waits is stopped itself": [
+        Step("task", {"name": "w", "command": "trap '' TERM; sleep infinity"}, 0.0),
+        Step("fire", {"event": 0}, 0.5),
+        Step("stop_execution", {"index": 0}, 0.5),
+        Step("fire", {"event": 1}, 0.5),
+        Step("stop_execution", {"index": 1}, 0.5),
+        Step("fire", {"event": 1}, 121.0),
+    ],
+    "the other event's main execution is stopped": [
+        Step("task", {"name": "w", "command": "sleep infinity"}, 0.0),
+        Step("task", {"name": "x", "command": "sleep 3", "needs": ("w",)}, 0.0),
+        Step("fire", {"event": 0}, 0.5),
+        Step("fire", {"event": 1}, 0.5),
+        Step("stop_execution", {"index": 2}, 3.0),
+    ],
+    "the machine restarts in between": [
+        Step("task", {"name": "w", "command": "sleep 3"}, 0.0),
+        Step("fire", {"event": 0}, 0.5),
+        Step("reboots", {}, 0.0),
+        Step("fire", {"event": 1}, 0.5),
+    ],
+}
+
+
+@pytest.mark.parametrize("what", BOTH)
+def test_rule_6_2a_two_events_give_no_two_runs_at_once(what: str) -> None:
+    play(BOTH[what])
+
+
+@pytest.mark.parametrize("point", range(0, 16, 3))
+def test_rule_6_2a_also_when_the_agent_dies_in_between(point: int) -> None:
+    history = BOTH["what has begun while what it needs is done"]
+    play(
+        [
+            *history[:2],
+            Step("dies", {"after": point}, 0.0),
+            history[2],
+            Step("returns", {}, 0.02),
+            *history[3:],
+        ]
+    )
+
+
 # ---------------------------------------------------------------- what the model did not know
 
 

@@ -416,7 +416,6 @@ class StepStage(Stage[Step]):
         self,
         *holders: str,
         id_: str = "step-1",
-        main_of: str | None = None,
         now: float = 1000.0,
         timing: Timing = TIMING,
     ) -> None:
@@ -427,7 +426,6 @@ class StepStage(Stage[Step]):
             spec=TaskSpec("make"),
             created_at=NOON,
             members=tuple(ExecutionId(holder) for holder in holders),
-            main_of=ExecutionId(main_of) if main_of else None,
             holders=tuple(ExecutionId(holder) for holder in holders),
         )
         super().__init__(record, now=now, timing=timing)

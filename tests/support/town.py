@@ -42,11 +42,11 @@ class Town:
         main = self.tasks[TaskId(task)]
         known: dict[DefinitionId, Service | Task] = {one.id: one for one in self.tasks.values()}
         known |= {one.service.id: one.service for one in self.services.values() if not one.removed()}
-        plan = make_plan(main, known, self.new_id, lambda id_: StepId(f"{id_}@{firing}"))
+        plan = make_plan(main, known, self.new_id, lambda one: self._work(one, firing))
         id_ = ExecutionId(f"e{len(self.executions) + 1}")
         for work in (step.work for step in plan.steps()):
             if isinstance(work, TaskWork):
-                self._member(work, id_, main)
+                self._member(work, id_)
         self.executions[id_] = Execution(
             id=id_,
             task_id=main.id,
@@ -60,15 +60,18 @@ class Town:
         )
         return id_
 
-    def _member(self, work: TaskWork, execution: ExecutionId, main: Task) -> None:
+    @staticmethod
+    def _work(task: Task, firing: str) -> TaskWork:
+        return TaskWork(task.id, task.spec, StepId(f"{task.id}@{firing}"))
+
+    def _member(self, work: TaskWork, execution: ExecutionId) -> None:
         if work.step not in self.steps:
             stage = StepStage(id_=work.step)
             reference = self.tasks[work.task_id].metadata.reference
             stage.record = replace(stage.step, task_id=work.task_id, reference=reference)
             self.steps[work.step] = stage
         stage = self.steps[work.step]
-        main_of = execution if work.task_id == main.id and not stage.step.main_of else stage.step.main_of
-        stage.record = replace(stage.step, members=(*stage.step.members, execution), main_of=main_of)
+        stage.record = replace(stage.step, members=(*stage.step.members, execution))
 
     def execution(self, id_: str) -> Execution:
         return self.executions[ExecutionId(id_)]

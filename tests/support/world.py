@@ -205,8 +205,9 @@ class Scene:
         known = {one.id: one for one in definitions}
         shared: dict[TaskId, StepId] = {}
 
-        def step_for(task: TaskId) -> StepId:
-            return shared.setdefault(task, StepId(f"step-{task.removeprefix('task-')}-{next(self._ids)}"))
+        def work_for(task: Task) -> TaskWork:
+            id_ = StepId(f"step-{task.id.removeprefix('task-')}-{next(self._ids)}")
+            return TaskWork(task.id, task.spec, shared.setdefault(task.id, id_))
 
         executions: list[Execution] = []
         for reference in references:
@@ -220,7 +221,7 @@ class Scene:
                     created_at=self.clock.wall(),
                     creator=Subject(),
                     started_by="manual",
-                    plan=make_plan(task, known, self.new_id, step_for),
+                    plan=make_plan(task, known, self.new_id, work_for),
                     cause=self.cause(),
                     boot=BootMark(self.clock.boot_mark()),
                 )
@@ -261,8 +262,7 @@ class Scene:
                 record = found.get(work.step) or Step(
                     work.step, work.task_id, step.label, work.spec, execution.created_at, ()
                 )
-                main = execution.id if execution.task_id == work.task_id else record.main_of
-                found[work.step] = replace(record, members=(*record.members, execution.id), main_of=main)
+                found[work.step] = replace(record, members=(*record.members, execution.id))
         return list(found.values())
 
     async def _wish(self, reference: str, wish: Callable[[Service], Service]) -> None:

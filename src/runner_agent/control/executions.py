@@ -1,6 +1,7 @@
 """Executions: beginning them with frozen plans, alone or sharing their steps, and asking them to stop."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from runner_agent.control.base import (
     Caller,
@@ -11,11 +12,12 @@ from runner_agent.control.base import (
     find_task,
     refuse_dying,
 )
+from runner_agent.control.joining import Start, new_run
 from runner_agent.core import wishes
 from runner_agent.core.plan import Definitions, make_plan
 from runner_agent.model.errors import FailedPrecondition
 from runner_agent.model.frozen import dataclass
-from runner_agent.model.ids import BootMark, ExecutionId, FiringId, StepId, TaskId
+from runner_agent.model.ids import BootMark, ExecutionId, FiringId, StepId
 from runner_agent.model.phases import Trigger
 from runner_agent.model.plans import PlanStep, TaskWork
 from runner_agent.model.records import Execution, Service, Step, Task
@@ -39,7 +41,7 @@ class ExecutionControl(Control):
         new_id = derived_ids(self.new_id())
 
         def change(tx: Transaction) -> Execution:
-            begun = begin([find_task(tx, task_id)], definitions(tx), circumstances, new_id)
+            begun = begin([find_task(tx, task_id)], tx, circumstances, new_id)
             if begun.refused:
                 raise begun.refused[0][1]
             return begun.put(tx).executions[0]
@@ -66,12 +68,17 @@ class Circumstances:
     creator: Subject
     started_by: str
     boot: BootMark
-    firing: FiringId | None = None
+    start: Start | None = None
+
+    @property
+    def firing(self) -> FiringId | None:
+        """The firing they belong to."""
+        return self.start.firing.id if self.start is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """New executions, the step records they hold between them, and the tasks whose start was refused."""
+    """New executions, the step records in their plans, and the tasks whose start was refused."""
 
     executions: tuple[Execution, ...]
     steps: tuple[Step, ...]
@@ -89,23 +96,27 @@ def definitions(reader: Reader) -> Definitions:
     return {one.id: one for one in everything}
 
 
-def begin(tasks: Sequence[Task], known: Definitions, circumstances: Circumstances, new_id: NewId) -> Begun:
-    """One execution a task. A task that several of them need has one step record, shared (rule 6.2)."""
-    shared: dict[TaskId, StepId] = {}
+def begin(tasks: Sequence[Task], reader: Reader, circumstances: Circumstances, new_id: NewId) -> Begun:
+    """One execution a task. A task that several of them need has one step record, shared (rule 6.2), also
+    with executions of earlier firings (rule 6.2a).
+    """
+    known = definitions(reader)
+    start = circumstances.start
+    works = start.works(tasks, known, reader, new_id) if start is not None else {}
 
-    def step_for(task_id: TaskId) -> StepId:
-        if task_id not in shared:
-            shared[task_id] = StepId(new_id())
-        return shared[task_id]
+    def work_for(task: Task) -> TaskWork:
+        if task.id not in works:
+            works[task.id] = new_run(task, new_id)
+        return works[task.id]
 
     executions: list[Execution] = []
     refused: list[tuple[Task, FailedPrecondition]] = []
     for task in tasks:
         try:
-            executions.append(_execution(task, known, circumstances, new_id, step_for))
+            executions.append(_execution(task, known, circumstances, new_id, work_for))
         except FailedPrecondition as error:
             refused.append((task, error))
-    return Begun(tuple(executions), _step_records(executions, circumstances), tuple(refused))
+    return Begun(tuple(executions), _step_records(executions, circumstances, reader), tuple(refused))
 
 
 def _execution(
@@ -113,7 +124,7 @@ def _execution(
     known: Definitions,
     circumstances: Circumstances,
     new_id: NewId,
-    step_for: Callable[[TaskId], StepId],
+    work_for: Callable[[Task], TaskWork],
 ) -> Execution:
     refuse_dying(task, "started")
     return Execution(
@@ -123,30 +134,31 @@ def _execution(
         created_at=circumstances.cause.at,
         creator=circumstances.creator,
         started_by=circumstances.started_by,
-        plan=make_plan(task, known, new_id, step_for),
+        plan=make_plan(task, known, new_id, work_for),
         cause=circumstances.cause,
         boot=circumstances.boot,
         firing=circumstances.firing,
     )
 
 
-def _step_records(executions: Sequence[Execution], circumstances: Circumstances) -> tuple[Step, ...]:
+def _step_records(
+    executions: Sequence[Execution], circumstances: Circumstances, reader: Reader
+) -> tuple[Step, ...]:
     """One for each task in the plans; its members are the executions that have it in theirs."""
     places: dict[StepId, tuple[TaskWork, PlanStep, list[Execution]]] = {}
     for execution in executions:
         for step in execution.plan.steps():
             if isinstance(step.work, TaskWork):
                 places.setdefault(step.work.step, (step.work, step, []))[2].append(execution)
-    return tuple(
-        Step(
-            id=work.step,
-            task_id=work.task_id,
-            reference=step.label,
-            spec=work.spec,
-            created_at=circumstances.cause.at,
-            members=tuple(member.id for member in members),
-            main_of=next((member.id for member in members if member.task_id == work.task_id), None),
-            firing=circumstances.firing,
-        )
-        for work, step, members in places.values()
-    )
+    records: list[Step] = []
+    for work, step, members in places.values():
+        ids = tuple(member.id for member in members)
+        present = reader.get(Step, work.step) if circumstances.start is not None else None
+        if present is not None:
+            records.append(replace(present, members=(*present.members, *ids)))
+        else:
+            created_at, firing = circumstances.cause.at, circumstances.firing
+            records.append(
+                Step(work.step, work.task_id, step.label, work.spec, created_at, ids, firing=firing)
+            )
+    return tuple(records)

@@ -8,11 +8,12 @@ from typing import Generic, TypeVar
 
 from runner_agent.control.base import NewId, derived_ids
 from runner_agent.control.executions import definitions
+from runner_agent.control.joining import new_run
 from runner_agent.core.plan import make_plan
 from runner_agent.core.wishes import refuse_unstartable
 from runner_agent.model.errors import InvalidArgument, NotFound, Violation
 from runner_agent.model.frozen import dataclass
-from runner_agent.model.ids import PlanStepId, Reference, SessionId, StepId
+from runner_agent.model.ids import PlanStepId, Reference, SessionId
 from runner_agent.model.phases import ExecutionPhase, ServiceRole
 from runner_agent.model.plans import Group, Plan, PlanStep, ServiceWork
 from runner_agent.model.records import Execution, Service, Task
@@ -126,7 +127,7 @@ def preview_plan(reader: Reader, reference: str, seed: str) -> Plan:
         case Service() as service:
             return _service_plan(service, new_id)
         case Task() as task:
-            return make_plan(task, definitions(reader), new_id, lambda _: StepId(new_id()))
+            return make_plan(task, definitions(reader), new_id, lambda one: new_run(one, new_id))
 
 
 def _service_plan(service: Service, new_id: NewId) -> Plan:

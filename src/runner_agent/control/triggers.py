@@ -1,10 +1,13 @@
-"""Firing an event: services first, then tasks, and the firing itself, in one transaction (rules 6.1, 6.2)."""
+"""Firing an event: services first, then tasks, and the firing itself, in one transaction (rules 6.1, 6.2,
+6.2a).
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from runner_agent.control.base import Caller, Control, NewId, derived_ids
-from runner_agent.control.executions import Begun, Circumstances, begin, definitions
+from runner_agent.control.executions import Begun, Circumstances, begin
+from runner_agent.control.joining import Start
 from runner_agent.control.prebuild_record import refuse_during_prebuild
 from runner_agent.core import wishes
 from runner_agent.model.errors import FailedPrecondition, InvalidArgument, Violation
@@ -106,20 +109,21 @@ class TriggerControl(Control):
         new_id = derived_ids(self.new_id())
         key = PER_BOOT if event is Trigger.POST_MACHINE_START else await self.own_key(event) or once_key
         firing = Firing(FiringId(new_id()), event, self.clock.wall(), boot, self.cause(caller), key)
+        start = Start(firing, apart=by_prebuild)
 
         def change(tx: Transaction) -> Fired:
             if (earlier := _earlier(tx, firing)) is not None:
                 return _told_again(tx, earlier)
             if not by_prebuild:
                 refuse_during_prebuild(self.store, boot, event.value)
-            return _draw_up(tx, firing, caller, new_id).put(tx)
+            return _draw_up(tx, start, caller, new_id).put(tx)
 
         if not dry_run:
             return await self.store.write(change, durable=True)
         earlier = _earlier(self.store, firing)
         if earlier is not None:
             return _told_again(self.store, earlier)
-        return _draw_up(self.store, firing, caller, new_id).told()
+        return _draw_up(self.store, start, caller, new_id).told()
 
 
 def _earlier(reader: Reader, firing: Firing) -> Firing | None:
@@ -128,7 +132,8 @@ def _earlier(reader: Reader, firing: Firing) -> Firing | None:
     return reader.firing_once(boot=firing.boot, event=firing.event, once_key=firing.once_key)
 
 
-def _draw_up(reader: Reader, firing: Firing, caller: Caller, new_id: NewId) -> _Drawn:
+def _draw_up(reader: Reader, start: Start, caller: Caller, new_id: NewId) -> _Drawn:
+    firing = start.firing
     cause = replace(firing.cause, by=f"trigger {firing.event.value}")
     services, refused = _started(reader, firing.event, cause, new_id)
     tasks = [
@@ -136,8 +141,8 @@ def _draw_up(reader: Reader, firing: Firing, caller: Caller, new_id: NewId) -> _
         for task in reader.tasks()
         if firing.event in task.metadata.triggered_by and task.deletion is None
     ]
-    circumstances = Circumstances(cause, caller.subject, firing.event.value, firing.boot, firing.id)
-    begun = begin(tasks, definitions(reader), circumstances, new_id)
+    circumstances = Circumstances(cause, caller.subject, firing.event.value, firing.boot, start)
+    begun = begin(tasks, reader, circumstances, new_id)
     recorded = replace(
         firing,
         services=tuple(service.id for service in services),

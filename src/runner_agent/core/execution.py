@@ -14,6 +14,7 @@ from runner_agent.core import view
 from runner_agent.core.endings import MACHINE_RESTARTED
 from runner_agent.core.plan import aggregate, runnable
 from runner_agent.core.session import over
+from runner_agent.core.sharing import in_the_way
 from runner_agent.core.wishes import NO_COMMANDS, pending, standing, start_service, startable
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import ExecutionId, PlanStepId, ServiceId, SessionId, StepId
@@ -141,7 +142,8 @@ class _Hand:
         if me in record.holders:
             holders = tuple(holder for holder in record.holders if holder != me)
             last = record.run is not None and not holders
-            ends_it = record.stopped_by is None and (last or (record.main_of == me and bool(holders)))
+            main = record.task_id == self.execution.task_id and bool(holders)
+            ends_it = record.stopped_by is None and (last or main)
             record = replace(record, holders=holders, stopped_by=me if ends_it else record.stopped_by)
             self.steps[record.id] = record
         if record.run is None:
@@ -158,13 +160,15 @@ class _Hand:
         steps = runnable(self.execution.plan, _phases(self.progress))
         for step in steps:
             match step.work:
-                case TaskWork(step=step_id):
+                case TaskWork(step=step_id, after=after):
+                    if after is not None and in_the_way(self.step(after)):
+                        continue
                     self.progress[step.id] = self._hold(self.step(step_id))
                 case ServiceWork(service_id=service_id, session=session):
                     self.progress[step.id] = self._bind(step, self.service(service_id), session, now)
                 case _:
                     assert_never(step.work)
-        return bool(steps)
+        return any(step.id in self.progress for step in steps)
 
     def _hold(self, record: Step | None) -> StepProgress:
         if record is None:
@@ -290,5 +294,13 @@ def shown_steps(execution: Execution) -> Mapping[PlanStepId, StepProgress]:
 
 def hangs_on(execution: Execution) -> frozenset[str]:
     """Ids of the step records and services whose news concern the execution."""
-    works = (step.work for step in execution.plan.steps())
-    return frozenset(work.step if isinstance(work, TaskWork) else work.service_id for work in works)
+    named: set[str] = set()
+    for step in execution.plan.steps():
+        match step.work:
+            case TaskWork(step=id_, after=after):
+                named.update((id_,) if after is None else (id_, after))
+            case ServiceWork(service_id=id_):
+                named.add(id_)
+            case _:
+                assert_never(step.work)
+    return frozenset(named)

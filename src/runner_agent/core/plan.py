@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from runner_agent.core.wishes import NO_COMMANDS, startable
 from runner_agent.model.errors import FailedPrecondition
-from runner_agent.model.ids import DefinitionId, PlanStepId, ServiceId, SessionId, StepId, TaskId
+from runner_agent.model.ids import DefinitionId, PlanStepId, ServiceId, SessionId
 from runner_agent.model.phases import ExecutionPhase
 from runner_agent.model.plans import Group, Plan, PlanStep, ServiceWork, TaskWork, Work
 from runner_agent.model.records import Service, Task
@@ -102,16 +102,16 @@ def _usable(dependency: DefinitionId, needed_by: Task, definitions: Definitions)
 
 
 def make_plan(
-    main: Task, definitions: Definitions, new_id: Callable[[], str], step_for: Callable[[TaskId], StepId]
+    main: Task, definitions: Definitions, new_id: Callable[[], str], work_for: Callable[[Task], TaskWork]
 ) -> Plan:
-    """The frozen plan of one execution. `step_for` names the step record of a task, the same one for every
+    """The frozen plan of one execution. `work_for` says which run of a task it has, the same one for every
     execution of a firing.
     """
     ids: dict[DefinitionId, PlanStepId] = {}
     groups: list[Group] = []
     for group in levels(main, definitions):
         ids.update({one.id: PlanStepId(new_id()) for one in group})
-        groups.append(Group(tuple(_plan_step(one, ids, new_id, step_for) for one in group)))
+        groups.append(Group(tuple(_plan_step(one, ids, new_id, work_for) for one in group)))
     return Plan(tuple(groups))
 
 
@@ -119,14 +119,14 @@ def _plan_step(
     one: Service | Task,
     ids: Mapping[DefinitionId, PlanStepId],
     new_id: Callable[[], str],
-    step_for: Callable[[TaskId], StepId],
+    work_for: Callable[[Task], TaskWork],
 ) -> PlanStep:
     work: Work
     if isinstance(one, Service):
         work = ServiceWork(ServiceId(one.id), SessionId(new_id()))
         depends_on: tuple[PlanStepId, ...] = ()
     else:
-        work = TaskWork(one.id, one.spec, step_for(one.id))
+        work = work_for(one)
         depends_on = tuple(ids[dependency] for dependency in dict.fromkeys(one.depends_on))
     return PlanStep(ids[one.id], one.metadata.reference, work, depends_on)
 

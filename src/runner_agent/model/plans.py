@@ -7,11 +7,15 @@ from runner_agent.model.specs import TaskSpec
 
 @dataclass(frozen=True, slots=True)
 class TaskWork:
-    """Run a task. `step` is the record of that run, which executions of one firing share (rule 6.2)."""
+    """Run a task. `step` is the record of that run, which executions share (rules 6.2, 6.2a).
+
+    `after` is an earlier run of the task that cannot be joined: this one begins when nothing is left of that.
+    """
 
     task_id: TaskId
     spec: TaskSpec
     step: StepId
+    after: StepId | None = None
 
 
 @dataclass(frozen=True, slots=True)

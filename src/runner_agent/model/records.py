@@ -195,9 +195,8 @@ class Execution:
 class Step:
     """One run of one task. Wish: everything up to `stopped_by`. Run half: run, status.
 
-    `members` are the executions that show it, fixed at creation; `holders` are those that have reached it and
-    not let go.
-    `main_of` is the execution whose main task it is.
+    `members` are the executions that show it: those it began with, and those of other firings that joined it
+    (rule 6.2a). `holders` are those that have reached it and not let go. `firing` is the one that began it.
     """
 
     id: StepId
@@ -206,7 +205,6 @@ class Step:
     spec: TaskSpec
     created_at: datetime
     members: tuple[ExecutionId, ...]
-    main_of: ExecutionId | None = None
     firing: FiringId | None = None
     holders: tuple[ExecutionId, ...] = ()
     stopped_by: ExecutionId | None = None

@@ -66,7 +66,7 @@ class Reconciler:
         self._executions = Executions(means.store, means.clock)
         self._waiting_on: defaultdict[str, set[str]] = defaultdict(
             set
-        )  # service id -> live executions that name it
+        )  # id of a service or step -> live executions that name it
         self._named: dict[str, frozenset[str]] = {}  # the other way round
         self._boot = setting.boot
         self._recovered = asyncio.Event()
@@ -153,7 +153,9 @@ class Reconciler:
                 return [Key(Kind.EXECUTION, id_) for id_ in self._waiting_on.get(key.id, ())]
             case Kind.STEP:
                 step = self._store.get(Step, key.id)
-                return [Key(Kind.EXECUTION, id_) for id_ in step.members] if step else []
+                others = self._waiting_on.get(key.id, ())  # to them it is in the way
+                members = step.members if step is not None else ()
+                return [Key(Kind.EXECUTION, id_) for id_ in {*members, *others}]
             case Kind.EXECUTION:
                 execution = self._store.get(Execution, key.id)
                 if execution is None or not execution.status.phase.terminal:

@@ -92,6 +92,10 @@ class Reader(Protocol):
         """Steps in the plan of an execution that has not ended, and steps with a process; oldest first."""
         ...
 
+    def steps_of(self, task: TaskId) -> Sequence[Step]:
+        """Those of `live_steps` that are runs of this task; by an index."""
+        ...
+
     def firings(self, *, limit: int) -> Sequence[Firing]:
         """Newest first."""
         ...

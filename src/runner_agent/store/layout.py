@@ -17,7 +17,7 @@ WISH_FIELDS: Mapping[Kind, tuple[str, ...]] = {
         *("cause", "boot", "firing", "desired_phase"),
     ),
     Kind.STEP: (
-        *("id", "task_id", "reference", "spec", "created_at", "members", "main_of", "firing"),
+        *("id", "task_id", "reference", "spec", "created_at", "members", "firing"),
         *("holders", "stopped_by"),
     ),
     Kind.FIRING: ("id", "event", "at", "boot", "cause", "once_key", "services", "executions"),

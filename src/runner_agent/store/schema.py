@@ -84,7 +84,14 @@ def _unreached(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS: Mapping[int, Step] = {1: _first, 2: _timeline, 3: _unreached}
+def _mainless(connection: sqlite3.Connection) -> None:
+    """A step no longer says whose main task it is: since firings join runs, it may be that of several."""
+    connection.execute(
+        "UPDATE step SET wish = json_remove(wish, '$.main_of') WHERE json_type(wish, '$.main_of') IS NOT NULL"
+    )
+
+
+STEPS: Mapping[int, Step] = {1: _first, 2: _timeline, 3: _unreached, 4: _mainless}
 """What leads from one schema to the next, by number; never edited once released.
 
 A step runs in the transaction of all.

@@ -1,4 +1,4 @@
-"""One state of the store, less what the archive can answer: slots by key, and two indexes.
+"""One state of the store, less what the archive can answer: slots by key, and three indexes.
 
 A slot says what memory knows of a key: a record, or None for "known to be absent". A key without a slot is
 the archive's to answer. Services and tasks are always hot; executions while they live; steps while a live
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import TypeGuard, cast
 
-from runner_agent.model.ids import Reference, StepId
+from runner_agent.model.ids import Reference, StepId, TaskId
 from runner_agent.model.plans import TaskWork
 from runner_agent.model.records import Execution, Firing, Key, Kind, Record, Service, Step, Task
 from runner_agent.model.runs import Ended, Live, Starting
@@ -52,6 +52,7 @@ class Tables:
         self._slots: dict[Kind, dict[str, Record | None]] = {kind: {} for kind in Kind}
         self._references: dict[Reference, dict[Key, Service | Task]] = {}
         self._wanted: Counter[StepId] = Counter()
+        self._runs: dict[TaskId, dict[str, Step]] = {}
 
     def holds(self, key: Key) -> bool:
         """Memory answers for this key."""
@@ -80,6 +81,10 @@ class Tables:
     def holder(self, reference: Reference) -> Service | Task | None:
         """What goes by this reference."""
         return next(iter(self._references.get(reference, {}).values()), None)
+
+    def steps_of(self, task: TaskId) -> Collection[Step]:
+        """All that memory holds of the runs of this task."""
+        return self._runs.get(task, {}).values()
 
     def is_live_step(self, step: Step) -> bool:
         """As `base.Reader.live_steps` says."""
@@ -114,6 +119,8 @@ class Tables:
     def _index(self, key: Key, record: Record | None) -> None:
         if isinstance(record, Service | Task):
             self._references.setdefault(record.metadata.reference, {})[key] = record
+        elif isinstance(record, Step):
+            self._runs.setdefault(record.task_id, {})[key.id] = record
         elif is_live(record):
             self._wanted.update(planned_steps(record))
 
@@ -123,6 +130,11 @@ class Tables:
             del holders[key]
             if not holders:
                 del self._references[record.metadata.reference]
+        elif isinstance(record, Step):
+            runs = self._runs[record.task_id]
+            del runs[key.id]
+            if not runs:
+                del self._runs[record.task_id]
         elif is_live(record):
             for step in planned_steps(record):
                 self._wanted[step] -= 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runner_agent.model.ids import BootMark, Reference
+from runner_agent.model.ids import BootMark, Reference, TaskId
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Key, Kind, Service, Step, Task
 from runner_agent.store.base import Finished, Position, R, position
@@ -69,6 +69,11 @@ class View:
     def live_steps(self) -> Sequence[Step]:
         """From memory alone."""
         live = (step for step in self._tables.all(Step) if self._tables.is_live_step(step))
+        return sorted(live, key=lambda step: (step.created_at, step.id))
+
+    def steps_of(self, task: TaskId) -> Sequence[Step]:
+        """By index."""
+        live = (step for step in self._tables.steps_of(task) if self._tables.is_live_step(step))
         return sorted(live, key=lambda step: (step.created_at, step.id))
 
     def firings(self, *, limit: int) -> Sequence[Firing]:
