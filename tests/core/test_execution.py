@@ -1,4 +1,4 @@
-"""The execution machine as transcripts: what it holds, starts, lets go and shows. Rules 4.1 to 4.6, 6.2."""
+"""The execution machine as transcripts: what it holds, starts, lets go and shows. Rules 4.1 to 4.6, 6.2, 6.2a."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from runner_agent.core.execution import World, advance, hangs_on, rebooted, shown_steps
 from runner_agent.core.facts import OutputSeen
-from runner_agent.model.ids import SessionId
+from runner_agent.model.ids import ExecutionId, SessionId
 from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase
 from runner_agent.model.records import StepStatus
 from runner_agent.model.runs import Exited
@@ -410,3 +410,47 @@ def test_rule_4_5_the_message_names_who_stopped_it_even_if_the_session_never_beg
     web.record = replace(web.service, spec=spec, cause=Cause("dave", NOON))
     town.advance("e1")
     assert town.execution("e1").status.failure_message.endswith('service "web" was stopped by dave')
+
+
+# --- 6.2a: runs of other firings
+
+
+def test_rule_6_2a_a_run_whose_way_is_blocked_begins_when_nothing_is_left_of_the_other() -> None:
+    town = Town({"a": ["b"], "b": []})
+    town.execute("a", firing="f1")
+    town.execute("a", firing="f2")
+    town.waits(ExecutionId("e2"), "b", after="b@f1")
+    town.settle()
+    assert (town.shown("e1"), town.shown("e2")) == ({"b": RUNNING}, {})
+    assert town.execution("e2").status.phase is PENDING
+    town.stop("e1")
+    assert town.shown("e2") == {}, "it is being terminated"
+    town.ends("b", BAD)
+    assert (town.shown("e1"), town.shown("e2")) == ({"b": STOPPED}, {"b": RUNNING})
+
+
+def test_rule_6_2a_what_waits_can_be_stopped() -> None:
+    town = Town({"a": []})
+    town.execute("a", firing="f1")
+    town.execute("a", firing="f2")
+    town.waits(ExecutionId("e2"), "a", after="a@f1")
+    town.settle()
+    town.stop("e2")
+    assert town.execution("e2").status.phase is STOPPED
+    town.ends("a", OK)
+    assert town.steps["a@f2"].programs == []
+
+
+@pytest.mark.parametrize("stopped", ["e1", "e2"])
+def test_rule_6_2a_the_main_task_of_two_ends_with_either(stopped: str) -> None:
+    """Rule 6.2 as it is: the other fails, and is told by whom."""
+    town = Town({"a": []})
+    town.execute("a", firing="f1")
+    town.execute("a", firing="f1")
+    town.settle()
+    town.stop(stopped)
+    other = "e2" if stopped == "e1" else "e1"
+    assert town.steps["a@f1"].program().terminated
+    assert town.execution(other).status.failure_message == f'step "a" failed: stopped by execution {stopped}'
+    town.ends("a", BAD)
+    assert town.execution(stopped).status.phase is STOPPED

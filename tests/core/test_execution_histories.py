@@ -1,4 +1,6 @@
-"""Random histories of executions that share steps and services, against the laws of rules 4.2 to 4.6, 6.2."""
+"""Random histories of executions that share steps and services, against the laws of rules 4.2 to 4.6, 6.2,
+6.2a.
+"""
 
 from __future__ import annotations
 
@@ -136,6 +138,10 @@ class Laws:
             assert stage.step.holders, "nothing runs that nobody has reached"
             before = [one for one in stage.programs if one.ending is not None or one.state is not State.EMPTY]
             assert not before, "rule 6.2: once a firing"
+            task, _, firing = stage.step.id.partition("@")
+            earlier = self.town.steps.get(f"{task}@f1") if firing == "f2" else None
+            beside = earlier is not None and any(alive(one) for one in earlier.procs())
+            assert not beside, "rule 6.2a: beside the run it is to wait for"
 
 
 class History:
@@ -179,7 +185,11 @@ class History:
         dying = [one for one in self.town.services.values() if one.removed() or one.service.deletion]
         if len(self.town.executions) == MOST_EXECUTIONS or dying:
             return
-        id_ = self.town.execute(self.choices.of(self.names[::-1]), firing=self.choices.of(("f1", "f1", "f2")))
+        firing = self.choices.of(("f1", "f1", "f2"))
+        id_ = self.town.execute(self.choices.of(self.names[::-1]), firing=firing)
+        if firing == "f2":
+            for name in self.names:
+                self.town.waits(id_, name, after=f"{name}@f1")
         for stage in self.town.steps.values():
             stage.before_action = lambda action, stage=stage: self.laws.judge_spawn(stage, action)  # type: ignore[misc]
         self.laws.judge(id_)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runner_agent.core.explain import explain_execution, explain_service, explain_task
 from runner_agent.core.explanation import Explanation, Present, RunState, pid_of, whole
 from runner_agent.core.service import pending
-from runner_agent.model.ids import Instant, RunId
+from runner_agent.model.ids import ExecutionId, FiringId, Instant, RunId
 from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase, Trigger
 from runner_agent.model.records import Deletion
 from runner_agent.model.runs import Exited, Handle, Idle, Signaled
@@ -247,12 +247,11 @@ def test_every_state_a_service_can_reach_is_explained(data: bytes) -> None:
 # ---------------------------------------------------------------- executions
 
 
-def in_town(town: Town, execution: str) -> Explanation:
+def in_town(town: Town, execution: str, events: dict[FiringId, Trigger] | None = None) -> Explanation:
     now = Instant(max((stage.now for stage in town.stages()), default=1000.0))
     stage = next(iter(town.stages()))
-    return explain_execution(
-        town.execution(execution), town.world(execution), Present(now, stage.boot, stage.timing)
-    )
+    at = Present(now, stage.boot, stage.timing)
+    return explain_execution(town.execution(execution), town.world(execution), at, events)
 
 
 def texts(told: Explanation) -> dict[str, str]:
@@ -311,6 +310,46 @@ def test_a_shared_run_names_who_shares_it() -> None:
     (deps,) = [step for step in in_town(town, first).steps if step.label == "deps"]
     assert deps.shared_with == (second,)
     assert [run.state for run in deps.runs] == [RunState.LIVE]
+
+
+def joined() -> tuple[Town, ExecutionId]:
+    """Two executions of different firings, on one run."""
+    town = Town({"build": ("deps",), "deps": ()})
+    first, second = town.execute("deps", firing="f1"), town.execute("build", firing="f1")
+    firing, other = FiringId("firing-1"), FiringId("firing-2")
+    town.executions[first] = replace(town.execution(first), firing=firing)
+    town.executions[second] = replace(town.execution(second), firing=other)
+    for label, began in (("deps", firing), ("build", other)):
+        stage = town.steps[f"{label}@f1"]
+        stage.record = replace(stage.step, firing=began)
+    town.settle()
+    return town, second
+
+
+def test_rule_6_2a_a_run_that_was_joined_names_the_event_and_execution_that_began_it() -> None:
+    town, second = joined()
+    events = {FiringId("firing-1"): Trigger.POST_DEVCONTAINER_START}
+    told = in_town(town, second, events)
+    assert told.answer.startswith('waiting for step "deps": runs for 0 s')
+    assert texts(told)["deps"].endswith("; joined the run of postDevcontainerStart, execution e1")
+    assert texts(told)["build"] == "waits for deps"
+    town.ends("deps", Exited(3))
+    assert in_town(town, second).answer == 'step "deps" failed: deps exited with code 3'
+    assert texts(in_town(town, second))["deps"].endswith("code 3; joined the run of execution e1")
+
+
+def test_rule_6_2a_what_waits_for_an_earlier_run_says_so() -> None:
+    town = Town({"deps": ()})
+    first, second = town.execute("deps", firing="f1"), town.execute("deps", firing="f2")
+    town.waits(second, "deps", after="deps@f1")
+    town.settle()
+    town.stop(first)
+    told = in_town(town, second)
+    why = 'waits for the end of an earlier run of "deps" that is being stopped, of execution e1'
+    assert (told.answer, texts(told)["deps"]) == (f'waiting for step "deps": {why}', why)
+    town.ends("deps", Signaled(15))
+    assert in_town(town, second).waits_for == ("deps",)
+    assert texts(in_town(town, second))["deps"].startswith("runs for 0 s")
 
 
 def test_an_execution_that_succeeded() -> None:

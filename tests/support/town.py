@@ -10,7 +10,7 @@ from runner_agent.core.execution import World, advance, hangs_on, shown_steps
 from runner_agent.core.plan import make_plan
 from runner_agent.model.ids import BootMark, DefinitionId, ExecutionId, StepId, TaskId
 from runner_agent.model.phases import ExecutionPhase, RunRole
-from runner_agent.model.plans import TaskWork
+from runner_agent.model.plans import PlanStep, TaskWork
 from runner_agent.model.records import Execution, Service, Step, Task
 from runner_agent.model.runs import Ending
 from runner_agent.model.specs import Cause, Launch, Subject
@@ -72,6 +72,21 @@ class Town:
             self.steps[work.step] = stage
         stage = self.steps[work.step]
         stage.record = replace(stage.step, members=(*stage.step.members, execution))
+
+    def waits(self, execution: ExecutionId, label: str, *, after: str) -> None:
+        """This execution's run of a task is to meet no earlier one (rule 6.2a)."""
+        one = self.executions[execution]
+        groups = tuple(
+            replace(group, steps=tuple(self._after(step, label, after) for step in group.steps))
+            for group in one.plan.groups
+        )
+        self.executions[execution] = replace(one, plan=replace(one.plan, groups=groups))
+
+    @staticmethod
+    def _after(step: PlanStep, label: str, after: str) -> PlanStep:
+        if step.label != label or not isinstance(step.work, TaskWork):
+            return step
+        return replace(step, work=replace(step.work, after=StepId(after)))
 
     def execution(self, id_: str) -> Execution:
         return self.executions[ExecutionId(id_)]

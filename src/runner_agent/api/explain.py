@@ -17,10 +17,10 @@ from runner_agent.core.explanation import Explanation, Present, RunSeen, StepSee
 from runner_agent.executors.usage import Usage, measure
 from runner_agent.logs.last import last_lines
 from runner_agent.model.errors import NotFound
-from runner_agent.model.ids import BootMark, Instant, Reference, RunId, ServiceId, StepId
-from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase
+from runner_agent.model.ids import BootMark, FiringId, Instant, Reference, RunId, ServiceId, StepId
+from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase, Trigger
 from runner_agent.model.plans import ServiceWork, TaskWork, Work
-from runner_agent.model.records import Execution, Service, Step, Task
+from runner_agent.model.records import Execution, Firing, Service, Step, Task
 from runner_agent.model.runs import Handle, Idle
 
 LINES = 10
@@ -90,7 +90,7 @@ async def _task(backend: Backend, task: Task) -> Tree:
 async def _execution(backend: Backend, execution: Execution) -> Tree:
     world = _world(backend, execution)
     clock = _Clock(backend, await _used(_handles(execution, world)))
-    told = explain.explain_execution(execution, world, clock.present)
+    told = explain.explain_execution(execution, world, clock.present, _events(backend, execution, world))
     task = backend.store.get(Task, execution.task_id)
     since = execution.completed_at or execution.started_at or execution.created_at
     return {
@@ -118,10 +118,9 @@ def _world(backend: Backend, execution: Execution) -> World:
         if progress is not None and progress.status.phase in _DONE:
             continue
         match step.work:
-            case TaskWork(step=step_id):
-                record = backend.store.get(Step, step_id)
-                if record is not None:
-                    steps[step_id] = record
+            case TaskWork(step=step_id, after=after):
+                records = (backend.store.get(Step, id_) for id_ in (step_id, after) if id_ is not None)
+                steps.update({record.id: record for record in records if record is not None})
             case ServiceWork(service_id=service_id):
                 service = backend.store.get(Service, service_id)
                 if service is not None:
@@ -129,6 +128,15 @@ def _world(backend: Backend, execution: Execution) -> World:
             case _:
                 assert_never(step.work)
     return World(steps, services)
+
+
+def _events(backend: Backend, execution: Execution, world: World) -> dict[FiringId, Trigger]:
+    """Of the other firings that began runs it shows."""
+    works = (step.work for step in execution.plan.steps())
+    records = (world.steps.get(work.step) for work in works if isinstance(work, TaskWork))
+    ids = {one.firing for one in records if one is not None and one.firing is not None} - {execution.firing}
+    firings = (backend.store.get(Firing, id_) for id_ in ids)
+    return {firing.id: firing.event for firing in firings if firing is not None}
 
 
 def _handles(execution: Execution, world: World) -> Iterator[Handle]:

@@ -1,6 +1,7 @@
 """Why an execution or a task is where it is, step by step; services have a module of their own."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from runner_agent.core.endings import still_there
@@ -16,14 +17,16 @@ from runner_agent.core.explanation import (
     whole,
     with_pid,
 )
-from runner_agent.model.ids import ExecutionId, PlanStepId, Reference
-from runner_agent.model.phases import ExecutionPhase, RunRole
+from runner_agent.core.sharing import in_the_way
+from runner_agent.model.ids import ExecutionId, FiringId, PlanStepId, Reference
+from runner_agent.model.phases import ExecutionPhase, RunRole, Trigger
 from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
 from runner_agent.model.records import Execution, Service, Step, StepProgress, Task
 from runner_agent.model.runs import Down, Ended, Gone, Idle, Live, Starting
 
 __all__ = ["explain_execution", "explain_service", "explain_task"]
 
+_ABOUT = "its first step is about to begin"
 SUCCEEDED, FAILED = ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED
 
 
@@ -39,21 +42,30 @@ def _dying(task: Task) -> str:
     return f"it is being deleted, asked for by {by}"
 
 
-def explain_execution(execution: Execution, world: World, at: Present) -> Explanation:
-    """The execution as it is now; of `world` only what its unfinished steps hang on is needed."""
+Events = Mapping[FiringId, Trigger]
+
+
+def explain_execution(
+    execution: Execution, world: World, at: Present, events: Events | None = None
+) -> Explanation:
+    """The execution as it is now; of `world` only what its unfinished steps hang on is needed. `events` are
+    those of the firings whose runs it joined.
+    """
     shown = shown_steps(execution)
-    steps = tuple(_step(execution, step, shown, world, at) for step in execution.plan.steps())
+    plain = ((one, _step(execution, one, shown, world, at)) for one in execution.plan.steps())
+    steps = tuple(_with_origin(seen, execution, one, world, events or {}) for one, seen in plain)
     open_ = tuple(step for step in steps if step.phase is not None and not step.phase.terminal)
+    held_up = next((step for step in steps if step.waits_for == (step.label,)), None)
     waits_for = () if execution.status.phase.terminal else tuple(step.label for step in open_)
     return Explanation(
-        answer=_answer(execution, open_),
+        answer=_answer(execution, open_, held_up),
         reasons=tuple(_reasons(execution, open_)),
         waits_for=waits_for,
         steps=steps,
     )
 
 
-def _answer(execution: Execution, open_: tuple[StepSeen, ...]) -> str:
+def _answer(execution: Execution, open_: tuple[StepSeen, ...], held_up: StepSeen | None) -> str:
     status = execution.status
     names = ", ".join(f'"{step.label}"' for step in open_)
     match status.phase:
@@ -70,7 +82,7 @@ def _answer(execution: Execution, open_: tuple[StepSeen, ...]) -> str:
                     f"its stop was asked for by {execution.cause.by}; waiting for {names or 'its end'} to end"
                 )
             if not open_:
-                return "its first step is about to begin"
+                return f'waiting for step "{held_up.label}": {held_up.text}' if held_up else _ABOUT
             if len(open_) == 1:
                 return f"waiting for step {names}: {open_[0].text}"
             return f"waiting for steps {names}"
@@ -109,7 +121,7 @@ def _step(
     record = world.steps.get(step.work.step) if isinstance(step.work, TaskWork) else None
     shared = _others(execution.id, record)
     if progress is None:
-        text, waits_for = _not_begun(execution, step, shown)
+        text, waits_for = _not_begun(execution, step, shown, world)
         return StepSeen(step.id, step.label, None, text, waits_for, shared)
     status = progress.status
     if status.phase.terminal:
@@ -126,12 +138,24 @@ def _step(
             assert_never(step.work)
 
 
+def _with_origin(
+    seen: StepSeen, execution: Execution, step: PlanStep, world: World, events: Events
+) -> StepSeen:
+    """Rule 6.2a: a run that was joined is another firing's."""
+    record = world.steps.get(step.work.step) if isinstance(step.work, TaskWork) else None
+    if record is None or record.firing is None or record.firing == execution.firing:
+        return seen
+    event = events.get(record.firing)
+    by = f"{event.value}, " if event is not None else ""
+    return replace(seen, text=f"{seen.text}; joined the run of {by}execution {record.members[0]}")
+
+
 def _others(me: ExecutionId, record: Step | None) -> tuple[ExecutionId, ...]:
     return tuple(member for member in record.members if member != me) if record is not None else ()
 
 
 def _not_begun(
-    execution: Execution, step: PlanStep, shown: Mapping[PlanStepId, StepProgress]
+    execution: Execution, step: PlanStep, shown: Mapping[PlanStepId, StepProgress], world: World
 ) -> tuple[str, tuple[Reference, ...]]:
     if execution.status.phase.terminal:
         stumbling = _stumbling(execution)
@@ -148,9 +172,21 @@ def _not_begun(
         )
         before = first.steps if first is not None and step not in first.steps else ()
         waits_for = tuple(one.label for one in before if one.id not in done)
-    if not waits_for:
+    if waits_for:
+        return f"waits for {', '.join(waits_for)}", waits_for
+    earlier = _in_its_way(step, world)
+    if earlier is None:
         return "about to begin", ()
-    return f"waits for {', '.join(waits_for)}", waits_for
+    stopping = " that is being stopped" if earlier.stopped_by is not None else ""
+    by = f", of execution {earlier.members[0]}" if earlier.members else ""
+    return f'waits for the end of an earlier run of "{step.label}"{stopping}{by}', (step.label,)
+
+
+def _in_its_way(step: PlanStep, world: World) -> Step | None:
+    """The run that has to end before this one begins (rule 6.2a)."""
+    after = step.work.after if isinstance(step.work, TaskWork) else None
+    earlier = world.steps.get(after) if after is not None else None
+    return earlier if in_the_way(earlier) else None
 
 
 def _runs(record: Step | None, at: Present) -> tuple[RunSeen, ...]:
