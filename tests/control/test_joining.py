@@ -274,3 +274,17 @@ async def test_a_deleted_execution_stops_what_it_began_and_a_new_definition_wait
     wished = store.get(Execution, first.firing.executions[0])
     assert wished is not None
     assert wishes.stop_execution(wished, Cause("x", NOON)) is wished
+
+
+async def test_one_that_is_about_to_begin_is_left_to_who_joins_it(
+    commands: Commands, store: MemoryStore
+) -> None:
+    """Its only holder has been asked to stop, and would have ended with itself what it has not begun yet."""
+    await apply(commands)
+    first = await commands.triggers.fire(CONTAINER, ALICE)
+    begun = plan(store, first, "install")["install"]
+    await put(store, replace(record(store, begun), holders=first.firing.executions[:1]))
+    await commands.executions.stop(first.firing.executions[0], ALICE)
+    second = await commands.triggers.fire(ENVIRONMENT, ALICE)
+    assert plan(store, second, "install")["install"] == begun
+    assert record(store, begun).holders == ()

@@ -1,4 +1,6 @@
-"""The execution machine as transcripts: what it holds, starts, lets go and shows. Rules 4.1 to 4.6, 6.2, 6.2a."""
+"""The execution machine as transcripts: what it holds, starts, lets go and shows. Rules 4.1 to 4.6,
+6.2, 6.2a.
+"""
 
 from __future__ import annotations
 

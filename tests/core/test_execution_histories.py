@@ -14,6 +14,7 @@ from runner_agent.core import wishes
 from runner_agent.core.decisions import Action, Spawn
 from runner_agent.core.execution import rebooted, shown_steps
 from runner_agent.core.proc import alive
+from runner_agent.core.sharing import in_the_way
 from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase
 from runner_agent.model.plans import TaskWork
 from runner_agent.model.records import Bound
@@ -138,9 +139,10 @@ class Laws:
             assert stage.step.holders, "nothing runs that nobody has reached"
             before = [one for one in stage.programs if one.ending is not None or one.state is not State.EMPTY]
             assert not before, "rule 6.2: once a firing"
-            task, _, firing = stage.step.id.partition("@")
-            earlier = self.town.steps.get(f"{task}@f1") if firing == "f2" else None
-            beside = earlier is not None and any(alive(one) for one in earlier.procs())
+            works = (step.work for one in self.town.executions.values() for step in one.plan.steps())
+            mine = (one for one in works if isinstance(one, TaskWork) and one.step == stage.step.id)
+            earlier = (self.town.steps[one.after] for one in mine if one.after is not None)
+            beside = [one for other in earlier for one in other.procs() if alive(one)]
             assert not beside, "rule 6.2a: beside the run it is to wait for"
 
 
@@ -157,6 +159,7 @@ class History:
         self.town = Town(tasks, services)
         self.laws = Laws(self.town)
         self.names = [*tasks]
+        self.late: set[str] = set()
         self.execute()
 
     def play(self) -> None:
@@ -186,9 +189,14 @@ class History:
         if len(self.town.executions) == MOST_EXECUTIONS or dying:
             return
         firing = self.choices.of(("f1", "f1", "f2"))
+        known = set(self.town.steps)
         id_ = self.town.execute(self.choices.of(self.names[::-1]), firing=firing)
-        if firing == "f2":
-            for name in self.names:
+        for name in self.names if firing == "f2" else ():
+            other = self.town.steps.get(f"{name}@f1")
+            begun = other is not None and other.step.run is not None and in_the_way(other.step)
+            if begun and f"{name}@f2" not in known:
+                self.late.add(name)  # and so it is for all that show this run
+            if name in self.late:
                 self.town.waits(id_, name, after=f"{name}@f1")
         for stage in self.town.steps.values():
             stage.before_action = lambda action, stage=stage: self.laws.judge_spawn(stage, action)  # type: ignore[misc]

@@ -251,13 +251,13 @@ MUTATIONS = (
         "one who joins what waits does not wait",
         "core/sharing.py",
         "work = next((shown[task.id] for shown in shown_by.values()), None)",
-        "work = TaskWork(task.id, joined.record.spec, joined.record.id)",
+        "work = TaskWork(task.id, going_on.record.spec, going_on.record.id)",
     ),
     Mutation(
         "a run that is to be stopped is joined",
         "core/sharing.py",
-        "return not released and stopping.isdisjoint(mains.intersection(holders))",
-        "return True",
+        "and bool(holders - stopping) and not ended_by_main",
+        "",
     ),
     Mutation(
         "who waits for another run is not told of its end",

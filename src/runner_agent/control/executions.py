@@ -1,7 +1,6 @@
 """Executions: beginning them with frozen plans, alone or sharing their steps, and asking them to stop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from runner_agent.control.base import (
     Caller,
@@ -15,6 +14,7 @@ from runner_agent.control.base import (
 from runner_agent.control.joining import Start, new_run
 from runner_agent.core import wishes
 from runner_agent.core.plan import Definitions, make_plan
+from runner_agent.core.sharing import joined
 from runner_agent.model.errors import FailedPrecondition
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, ExecutionId, FiringId, StepId
@@ -155,7 +155,8 @@ def _step_records(
         ids = tuple(member.id for member in members)
         present = reader.get(Step, work.step) if circumstances.start is not None else None
         if present is not None:
-            records.append(replace(present, members=(*present.members, *ids)))
+            found = (reader.get(Execution, id_) for id_ in present.members)
+            records.append(joined(present, [one for one in found if one is not None], ids))
         else:
             created_at, firing = circumstances.cause.at, circumstances.firing
             records.append(

@@ -19,8 +19,8 @@ def new_run(task: Task, new_id: NewId) -> TaskWork:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One firing among those of its boot. `apart`: it joins only runs of firings with its own key, as a
-    prebuild must: what others began may have been given secrets of the user (rule 6.5).
+    """One firing among those of its boot. `apart`: of runs that have begun it joins only those of
+    firings with its own key, as a prebuild must: others may have been given secrets of the user (rule 6.5).
     """
 
     firing: Firing

@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from runner_agent.core import step as step_rules
 from runner_agent.core.plan import Definitions, levels
@@ -18,7 +19,7 @@ from runner_agent.model.runs import Up
 @dataclass(frozen=True, slots=True)
 class Earlier:
     """A run of a task that an earlier firing of this boot began, and the executions that show it. `own`: it
-    may be joined at all.
+    may be joined also when it has begun.
     """
 
     record: Step
@@ -27,20 +28,25 @@ class Earlier:
 
     def joinable(self) -> bool:
         """It is pending or running, and no wish there is will end it before its time."""
-        run, holders = self.record.run, self.record.holders
-        if not self.own or self.record.stopped_by is not None:
-            return False
-        if run is not None and (not holders or step_rules.over(run) or not isinstance(run.course, Up)):
-            return False
-        stopping = {one.id for one in self.members if one.desired_phase is ExecutionPhase.STOPPED}
+        run, holders = self.record.run, set(self.record.holders)
+        stopping = _stopping(self.members)
         mains = {one.id for one in self.members if one.task_id == self.record.task_id}
-        released = bool(holders) and stopping.issuperset(holders)
-        return not released and stopping.isdisjoint(mains.intersection(holders))
+        ended_by_main = bool(stopping & mains & holders)
+        if self.record.stopped_by is not None:
+            return False
+        if run is None:  # who stops and holds it alone lets go of it, and it is left for others
+            return not ended_by_main or len(holders) == 1
+        going_on = isinstance(run.course, Up) and not step_rules.over(run)
+        return self.own and going_on and bool(holders - stopping) and not ended_by_main
 
 
-Runs = Callable[[TaskId], Sequence[Earlier]]
-Records = Callable[[StepId], Step | None]
-Works = Mapping[TaskId, TaskWork]
+def joined(record: Step, members: Sequence[Execution], by: Sequence[ExecutionId]) -> Step:
+    """A run that more executions show. Those of before that are to stop let go of one that has not begun, as
+    they are about to do: else it would begin and end with them.
+    """
+    gone = _stopping(members) if record.run is None else set[ExecutionId]()
+    holders = tuple(id_ for id_ in record.holders if id_ not in gone)
+    return replace(record, members=(*record.members, *by), holders=holders)
 
 
 def in_the_way(record: Step | None) -> bool:
@@ -48,6 +54,15 @@ def in_the_way(record: Step | None) -> bool:
     if record is None:
         return False
     return step_rules.wanted(record) if record.run is None else not step_rules.over(record.run)
+
+
+def _stopping(members: Sequence[Execution]) -> set[ExecutionId]:
+    return {one.id for one in members if one.desired_phase is ExecutionPhase.STOPPED}
+
+
+Runs = Callable[[TaskId], Sequence[Earlier]]
+Records = Callable[[StepId], Step | None]
+Works = Mapping[TaskId, TaskWork]
 
 
 def share(
@@ -63,10 +78,10 @@ def share(
     plans: dict[ExecutionId, Works] = {}
     for task in _dependants_first(mains, known):
         found = runs(task.id)
-        joined = next((one for one in found if one.joinable()), None)
+        going_on = next((one for one in found if one.joinable()), None)
         beneath = rests.get(task.id, {})
-        if joined is not None:
-            shown_by = {one.id: _works_of(one, plans) for one in joined.members}
+        if going_on is not None:
+            shown_by = {one.id: _works_of(one, plans) for one in going_on.members}
             work = next((shown[task.id] for shown in shown_by.values()), None)
             beneath = beneath | shown_by
         else:
