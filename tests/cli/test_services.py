@@ -77,7 +77,7 @@ def test_an_unknown_reference_is_invalid_input(cli: Cli, fake: FakeAgent, comman
     [
         ("start", ["StartService"]),
         ("stop", ["StopService"]),
-        ("restart", ["StopService", "StartService"]),
+        ("restart", ["RestartService"]),
         ("delete", ["DeleteService"]),
     ],
 )

@@ -157,6 +157,48 @@ async def test_rule_3_6_start_is_judged_against_the_wish(commands: Commands, sto
     assert again.spec.session not in {"", started.spec.session}
 
 
+async def test_rule_3_6_a_restart_is_one_wish(commands: Commands, store: MemoryStore) -> None:
+    """Live: a new session, and never a wish for STOPPED. Still pending: that session is new enough."""
+    made = await commands.services.create(service_entry(), ALICE, RUNNING)
+    up = await bring_up(store)
+    again = await commands.services.restart(made.id, ALICE)
+    assert (again.spec.desired_phase, again.cause.by) == (RUNNING, ALICE.by)
+    assert again.spec.session not in {"", up.spec.session}
+    assert again.run == up.run
+    assert await commands.services.restart(made.id, ALICE) == again
+    assert await commands.services.start(made.id, ALICE) == again
+
+
+@pytest.mark.parametrize("how", ["never started", "stopped", "ended"])
+async def test_rule_3_6_a_restart_starts_what_does_not_run(
+    commands: Commands, store: MemoryStore, how: str
+) -> None:
+    made = await commands.services.create(
+        service_entry(), ALICE, STOPPED if how == "never started" else RUNNING
+    )
+    if how != "never started":
+        await bring_up(store)
+    if how == "stopped":
+        await commands.services.stop(made.id, ALICE)
+    if how == "ended":
+        await let_end(store, code=3)
+    before = service_of(store)
+    again = await commands.services.restart(made.id, ALICE)
+    assert (again.spec.desired_phase, again.spec.session != before.spec.session) == (RUNNING, True)
+
+
+async def test_rules_3_6_1_6_what_is_being_deleted_is_not_restarted(
+    commands: Commands, store: MemoryStore
+) -> None:
+    made = await commands.services.create(service_entry(), ALICE, RUNNING)
+    await bring_up(store)
+    await commands.services.delete(made.id, ALICE)
+    with pytest.raises(FailedPrecondition, match='service "web" cannot be restarted: it is being deleted'):
+        await commands.services.restart(made.id, ALICE)
+    with pytest.raises(NotFound, match="no service has the id"):
+        await commands.services.restart("nothing", ALICE)
+
+
 async def test_rules_3_6_3_10_the_last_wish_wins(commands: Commands, store: MemoryStore) -> None:
     made = await commands.services.create(service_entry(), ALICE, RUNNING)
     await bring_up(store)

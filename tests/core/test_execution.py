@@ -211,7 +211,7 @@ def failing_service(how: str) -> Town:
         ("exits 0", 'service "web" ended before it was ready'),
         ("too slow", 'service "web" failed: not ready within 30 s; last line: refused'),
         ("stopped", 'service "web" was stopped by bob'),
-        ("restarted", 'service "web" was stopped by alice'),
+        ("restarted", 'service "web" was restarted by alice'),
         ("deleted", 'service "web" was deleted by carol'),
         ("gone", 'service "web" was deleted'),
     ],
@@ -403,7 +403,7 @@ def test_a_world_without_its_records_fails_the_steps() -> None:
     }
 
 
-def test_rule_4_5_the_message_names_who_stopped_it_even_if_the_session_never_began() -> None:
+def test_rule_4_5_the_message_names_who_restarted_it_even_if_the_session_never_began() -> None:
     town = Town({"a": ["web"]}, {"web": a_launch()})
     town.execute("a", firing="f1")
     town.advance("e1")
@@ -411,7 +411,7 @@ def test_rule_4_5_the_message_names_who_stopped_it_even_if_the_session_never_beg
     spec = replace(web.service.spec, session=SessionId("other"))
     web.record = replace(web.service, spec=spec, cause=Cause("dave", NOON))
     town.advance("e1")
-    assert town.execution("e1").status.failure_message.endswith('service "web" was stopped by dave')
+    assert town.execution("e1").status.failure_message.endswith('service "web" was restarted by dave')
 
 
 # --- 6.2a: runs of other firings

@@ -248,7 +248,7 @@ def test_rule_3_4_the_last_moment_counts_as_in_time() -> None:
         (Exited(126), FAILED, "start exited with code 126 (found but not executable)"),
         (Signaled(11), FAILED, "start was killed by SIGSEGV"),
         (Signaled(9, oom=True), FAILED, "start was killed by SIGKILL (out of memory)"),
-        (Signaled(40), FAILED, "start was killed by signal 40"),
+        (Signaled(40), FAILED, "start was killed by SIGRTMIN+6"),
         (Lost("supervisor lost"), FAILED, "supervisor lost"),
     ],
 )

@@ -207,3 +207,37 @@ def test_joining_a_firing_that_failed_fails_too(shared: Stage) -> None:
         assert joined.returncode == 1, joined
     assert (shared.workspace / "j-ran").read_text() == "j\n"
     shared.agent.delete_task(shared.id_of("j-fails"))
+
+
+DEVCONTAINER_TOO = "triggeredBy: [postDevcontainerStart, postEnvironmentStart]"
+ALONE = "mkdir lock || exit 9; echo begun >> runs; while [ ! -e go ]; do sleep 0.05; done; rmdir lock"
+NEEDS = "dependsOn: [both]\ntriggeredBy: [postEnvironmentStart]"
+
+
+def test_rule_6_2a_a_task_of_both_start_events_runs_once(stage: Stage) -> None:
+    """Both executions show the one run, with its log; when it is over, an event runs it again."""
+    stage.start(
+        file=automations(
+            tasks=(
+                task_yaml("both", ALONE, more=DEVCONTAINER_TOO),
+                task_yaml(
+                    "setup",
+                    "test ! -e lock",
+                    more=NEEDS,
+                ),
+            )
+        )
+    )
+    first = stage.agent.fire("postDevcontainerStart").get("firing", {}).get("executions", [])
+    wait_until((stage.workspace / "runs").exists, 10)
+    second = stage.agent.fire("postEnvironmentStart").get("firing", {}).get("executions", [])
+    ids = [each.get("id", "") for each in (*first, *second)]
+    assert len(ids) == 3
+    why = stage.ok("why", ids[1])
+    assert f"joined the run of postDevcontainerStart, execution {ids[0]}" in why
+    (stage.workspace / "go").touch()
+    assert [phase_of(stage.await_execution(id_)) for id_ in ids] == ["SUCCEEDED"] * 3
+    assert (stage.workspace / "runs").read_text() == "begun\n"
+    again = stage.agent.fire("postDevcontainerStart").get("firing", {}).get("executions", [])
+    assert phase_of(stage.await_execution(again[0].get("id", ""))) == "SUCCEEDED"
+    assert (stage.workspace / "runs").read_text() == "begun\nbegun\n"

@@ -6,6 +6,8 @@ import json
 import re
 import signal
 
+import pytest
+
 from tests.e2e.stage import Stage, automations, phase_of, service_yaml
 from tests.support.processes import wait_until
 
@@ -56,6 +58,28 @@ def test_restart_is_a_new_session(shared: Stage) -> None:
     assert first.get("status", {}).get("session") != second.get("status", {}).get("session")
     wait_until(lambda: shared.ok("service", "logs", "again", "--no-follow").count("session begins") == 2, 5)
     shared.ok("service", "stop", "again", "--wait=60")
+
+
+@pytest.mark.parametrize("stop", ["", "sleep 0.3"], ids=["SIGTERM", "stop command"])
+@pytest.mark.parametrize(
+    "restart",
+    ["runner-agent service", "gitpod automations service", "setsid runner-agent service"],
+    ids=["itself", "the alias", "in a session of its own"],
+)
+def test_rule_3_6_a_service_may_restart_itself(shared: Stage, restart: str, stop: str) -> None:
+    """The client that asks is part of the service, and ends with it."""
+    name = f"self-{restart.split(maxsplit=1)[0]}-{len(stop)}"
+    again = f"echo session >> {name}; [ $(wc -l < {name}) = 1 ] && {restart} restart {name}; exec sleep 60"
+    shared.apply(automations(services=(service_yaml(name, again, stop=stop),)))
+    shared.ok("service", "start", name)
+    sessions = shared.workspace / name
+    wait_until(lambda: sessions.exists() and sessions.read_text().count("session") == 2, 20)
+    shared.await_phase(name, "RUNNING")
+    assert shared.service(name).get("spec", {}).get("desiredPhase") == "SERVICE_PHASE_RUNNING"
+    told = [entry.get("text", "") for entry in shared.agent.timeline(name)]
+    assert not [text for text in told if text.startswith("stop asked for")]
+    assert [text for text in told if text.startswith("restart asked for")]
+    shared.ok("service", "stop", name, "--wait=60")
 
 
 def test_list_get_and_status_tell_the_same(shared: Stage) -> None:

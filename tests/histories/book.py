@@ -154,7 +154,8 @@ class Book:
 
     def ended(self, seen: Seen) -> None:
         self.stir()
-        if self._now() <= self.hindered and (owner := self._owner(seen)):
+        in_that_moment = seen.lost_at == self._now()  # who knows which of the two the agent saw
+        if (in_that_moment or self._now() <= self.hindered) and (owner := self._owner(seen)):
             owner[1].murky = True
 
     def _judge_patience(self, seen: Seen) -> None:
@@ -168,6 +169,7 @@ class Book:
     def lost(self, seen: Seen) -> None:
         self.stir()
         seen.lost, seen.untold = True, seen.untold or seen.ended is None
+        seen.lost_at = self._now()
 
     # --- tasks
 

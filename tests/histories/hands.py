@@ -139,6 +139,22 @@ class Hands(History):
                 self.book.wrong.append(f"start of {name}: a new session should be {renewed} (rule 3.6)")
             model.asked_to_run(answer.spec.session, self.loop.time())
 
+    def restart(self, name: str) -> None:
+        """Rule 3.6: a new session, unless one has yet to begin."""
+        service = self._find(name)
+        if not isinstance(service, Service):
+            return
+        dying = service.deletion is not None
+        model, was_attentive = self.book.services[service.id], self.attentive
+        renewed = not model.running or service.status.session == model.session
+        answer = self.wish(self.commands.services.restart(service.id, ALICE))
+        if self._expect(answer, FailedPrecondition if dying else None, "restart", service) and isinstance(
+            answer, Service
+        ):
+            if was_attentive and renewed is (answer.spec.session == service.spec.session):
+                self.book.wrong.append(f"restart of {name}: a new session should be {renewed} (rule 3.6)")
+            model.asked_to_run(answer.spec.session, self.loop.time())
+
     def stop(self, name: str) -> None:
         service = self._find(name)
         if isinstance(service, Service):

@@ -122,6 +122,12 @@ MUTATIONS = (
         "if pending(service):",
     ),
     Mutation(
+        "a restart of what runs changes nothing",
+        "core/wishes.py",
+        "return service if pending(service) else _in_session",
+        "return service if pending(service) or standing(service) else _in_session",
+    ),
+    Mutation(
         "force is forgotten",
         "core/service.py",
         "if forced and not course.force:",

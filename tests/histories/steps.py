@@ -77,6 +77,7 @@ KINDS = (
     Kind("service", {**SERVICE, "by": ("create", "create and start", "file", "update")}),
     Kind("task", {"name": NAMES, "command": TASKS, "needs": NEEDS, "by": ("create", "file", "update")}),
     Kind("start", {"name": SERVICES}),
+    Kind("restart", {"name": SERVICES}),
     Kind("stop", {"name": SERVICES}),
     Kind("delete", {"name": SERVICES, "force": (False, True)}),
     Kind("delete_task", {"name": NAMES}),

@@ -32,6 +32,7 @@ class Seen:
     killed: float | None = None
     struck: float | None = None
     lost: bool = False
+    lost_at: float | None = None
     untold: bool = False
     ended: float | None = None
     emptied: float | None = None

@@ -88,6 +88,7 @@ METHODS: tuple[Row, ...] = (
     Write(_AGENT, "SetAutomationsFile", agent.set_automations_file),
     Write(_AGENT, "ApplyAutomationsFile", agent.apply_automations_file),
     Write(_AGENT, "FireTrigger", agent.fire_trigger),
+    Write(_AGENT, "RestartService", services.restart_service),
     Read(_AGENT, "ListFirings", agent.list_firings),
     Write(_AGENT, "StartPrebuild", prebuild.start_prebuild),
     Read(_AGENT, "GetPrebuild", prebuild.get_prebuild),

@@ -54,6 +54,12 @@ async def start_service(backend: Backend, request: Request, call: Call) -> Parts
     return {}
 
 
+async def restart_service(backend: Backend, request: Request, call: Call) -> Parts:
+    """Rule 3.6."""
+    await backend.commands.services.restart(object_id(request), backend.caller(call.caller))
+    return {}
+
+
 async def stop_service(backend: Backend, request: Request, call: Call) -> Parts:
     """Rule 3.6."""
     await backend.commands.services.stop(object_id(request), backend.caller(call.caller))

@@ -154,21 +154,23 @@ def start(agent: Agent, ref: str, wait: float | None) -> None:
 @with_wait(_WAIT_RUNNING)
 @with_agent
 def restart(agent: Agent, ref: str, wait: float | None) -> None:
-    """Stop a service, then start it anew.
+    """Stop a service in order, then start it anew.
+
+    One wish: it holds also where the command is run by the service itself, and ends with it. A service that
+    is stopped is started.
 
     \b
     Example:
       runner-agent service restart web --wait
     """
     service = find_service(agent, ref)
-    agent.stop_service(service["id"])
-    agent.start_service(service["id"])
-    _started(agent, ref, service, wait)
+    agent.restart_service(service["id"])
+    _started(agent, ref, service, wait, "restart")
 
 
-def _started(agent: Agent, ref: str, service: Service, wait: float | None) -> None:
+def _started(agent: Agent, ref: str, service: Service, wait: float | None, what: str = "start") -> None:
     if wait is None:
-        note(f"Service {reference_of(service)}: start requested.")
+        note(f"Service {reference_of(service)}: {what} requested.")
         return
     from runner_agent.cli.waiting import await_running, detaching
 

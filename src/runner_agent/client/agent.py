@@ -83,6 +83,10 @@ class Agent:
         """Returns at once."""
         self._published("StartService", {"id": service_id})
 
+    def restart_service(self, service_id: str) -> None:
+        """Brings down what runs and starts anew; one wish. Returns at once."""
+        self._own("RestartService", {"id": service_id})
+
     def stop_service(self, service_id: str) -> None:
         """Returns at once."""
         self._published("StopService", {"id": service_id})

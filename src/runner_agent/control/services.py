@@ -76,6 +76,11 @@ class ServiceControl(Control):
         session, cause = SessionId(self.new_id()), self.cause(caller)
         return await self._change(service_id, lambda service: wishes.start_service(service, session, cause))
 
+    async def restart(self, service_id: str, caller: Caller) -> Service:
+        """Rule 3.6: one wish. Raises NotFound, FailedPrecondition."""
+        session, cause = SessionId(self.new_id()), self.cause(caller)
+        return await self._change(service_id, lambda service: wishes.restart_service(service, session, cause))
+
     async def stop(self, service_id: str, caller: Caller) -> Service:
         """Rule 3.6. Raises NotFound."""
         cause = self.cause(caller)

@@ -256,7 +256,8 @@ def _seen_service(label: str, service: Service | None, session: SessionId) -> St
     if service.deletion is not None:
         return StepStatus(FAILED, f'service "{label}" was deleted by {service.deletion.cause.by}', output)
     if passed_over:
-        return StepStatus(FAILED, f'service "{label}" was stopped by {service.cause.by}', output)
+        how = "restarted" if wish.desired_phase is ServicePhase.RUNNING else "stopped"
+        return StepStatus(FAILED, f'service "{label}" was {how} by {service.cause.by}', output)
     if run and over(run):
         return StepStatus(FAILED, f'service "{label}" ended before it was ready', output)
     return StepStatus(RUNNING, "", output)

@@ -431,6 +431,7 @@ RULES: v.Table = {
     "runner_agent.v1.ApplyAutomationsFileResponse.Change": v.Message(
         fields=(v.Field("id", rules=(v.or_empty(v.uuid()),)),)
     ),
+    "runner_agent.v1.RestartServiceRequest": v.Message(fields=(v.Field("id", rules=(v.uuid(),)),)),
     "runner_agent.v1.FireTriggerRequest": v.Message(
         fields=(
             v.Field(

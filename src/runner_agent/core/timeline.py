@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from runner_agent.core.wishes import standing
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import PlanStepId, Reference
 from runner_agent.model.phases import ExecutionPhase, ServicePhase
@@ -77,6 +78,8 @@ def _service_wish(before: Service | None, after: Service) -> Iterator[Entry]:
     if had == (wish.desired_phase, wish.session):
         return
     text = "start asked for" if wish.desired_phase is ServicePhase.RUNNING else "stop asked for"
+    if before is not None and wish.desired_phase is ServicePhase.RUNNING and standing(before):
+        text = "restart asked for"
     if had[1] != wish.session:
         text += f", session {wish.session}"
     yield Entry(after.key, after.metadata.reference, text, cause=after.cause.by)

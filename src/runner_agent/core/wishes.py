@@ -18,6 +18,7 @@ __all__ = [
     "delete_service",
     "pending",
     "refuse_unstartable",
+    "restart_service",
     "standing",
     "start_service",
     "startable",
@@ -45,24 +46,44 @@ def startable(service: Service) -> bool:
 def refuse_unstartable(service: Service) -> None:
     """Raises FailedPrecondition."""
     if not startable(service):
-        raise FailedPrecondition(f'service "{service.metadata.reference}" cannot be started: {NO_COMMANDS}')
+        raise _without_commands(service)
+
+
+def _without_commands(service: Service) -> FailedPrecondition:
+    return FailedPrecondition(f'service "{service.metadata.reference}" cannot be started: {NO_COMMANDS}')
+
+
+def restart_service(service: Service, session: SessionId, cause: Cause) -> Service:
+    """Rule 3.6: RUNNING in a new session, whether it runs or not. A session that has yet to begin will do.
+    Raises FailedPrecondition for a service being deleted, or one without commands (rule 2.11).
+    """
+    _refuse_dying(service, "restarted")
+    return service if pending(service) else _in_session(service, session, cause)
 
 
 def start_service(service: Service, session: SessionId, cause: Cause) -> Service:
     """Rule 3.6. `session` is used only if a new one is needed. Raises FailedPrecondition for a service being
     deleted, or one without commands (rule 2.11).
     """
+    _refuse_dying(service, "started")
+    if pending(service) or standing(service):
+        return service
+    return _in_session(service, session, cause)
+
+
+def _in_session(service: Service, session: SessionId, cause: Cause) -> Service:
+    if not service.spec.launch.commands.start:
+        raise _without_commands(service)
+    wish = replace(service.spec, desired_phase=ServicePhase.RUNNING, session=session)
+    return replace(service, spec=wish, cause=cause)
+
+
+def _refuse_dying(service: Service, what: str) -> None:
     if service.deletion is not None:
         name = service.metadata.reference
         raise FailedPrecondition(
-            f'service "{name}" cannot be started: it is being deleted; create it anew once it is gone'
+            f'service "{name}" cannot be {what}: it is being deleted; create it anew once it is gone'
         )
-    if pending(service) or standing(service):
-        return service
-    refuse_unstartable(service)
-    return replace(
-        service, spec=replace(service.spec, desired_phase=ServicePhase.RUNNING, session=session), cause=cause
-    )
 
 
 def stop_service(service: Service, cause: Cause) -> Service:

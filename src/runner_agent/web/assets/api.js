@@ -65,6 +65,7 @@ export const services = (serviceIds) =>
   all(published, "ListServices", "services", serviceIds && { serviceIds });
 export const tasks = (taskIds) => all(published, "ListTasks", "tasks", taskIds && { taskIds });
 export const startService = (id) => published("StartService", { id });
+export const restartService = (id) => own("RestartService", { id });
 export const stopService = (id) => published("StopService", { id });
 export const startTask = async (id) => (await published("StartTask", { id })).taskExecution;
 export const execution = async (id) => (await published("GetTaskExecution", { id })).taskExecution;

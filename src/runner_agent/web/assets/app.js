@@ -148,10 +148,7 @@ const ACTIONS = {
     if (chosen && !FINISHED.has(executionPhase(chosen))) await api.stopExecution(chosen.id);
   },
   async restart(data) {
-    if (data.kind !== "service") return;
-    // The last wish wins, and a start that comes while it stops is remembered.
-    await api.stopService(data.id);
-    await api.startService(data.id);
+    if (data.kind === "service") await api.restartService(data.id);
   },
   "stop-execution": ({ id }) => api.stopExecution(id),
   triggers: () => dialogs.triggersDialog(),
