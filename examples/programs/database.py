@@ -68,9 +68,9 @@ class Handler(socketserver.StreamRequestHandler):
             case ["list"]:
                 self.answer(self.server.notes.notes)
             case ["shutdown"]:
-                self.server.notes.close()
                 self.answer("bye")
                 self.server.shutdown()
+                threading.Event().wait()  # the end of the process is what ends this connection
             case other:
                 self.answer(f"not understood: {other}")
 
@@ -85,6 +85,15 @@ def ask(port: int, *request: str) -> object:
             return json.loads(answer.readline())
 
 
+def shut_down(port: int) -> str:
+    """Returns when the server has ended, as `pg_ctl stop -w` does: what is left then is killed at once."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(b'["shutdown"]\n')
+        while connection.recv(4096):
+            pass
+    return "the server has ended"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("verb", choices=["serve", "ping", "put", "list", "shutdown"])
@@ -96,9 +105,11 @@ def main() -> None:
         with Server(given.port, Notes(given.file)) as server:
             print(f"listening on 127.0.0.1:{given.port}", flush=True)
             server.serve_forever()
+        server.notes.close()
         return
     try:
-        answer = ask(given.port, given.verb, *given.words)
+        ends = given.verb == "shutdown"
+        answer = shut_down(given.port) if ends else ask(given.port, given.verb, *given.words)
     except OSError as error:
         sys.exit(f"no database on port {given.port}: {error}")
     print("\n".join(f"{key}: {note}" for key, note in answer.items()) if isinstance(answer, dict) else answer)

@@ -17,7 +17,8 @@ services:  # long-running commands
       start: python3 -m http.server 8000
       # Exits 0 once the service can be used; run again every second until then.
       ready: python3 -c 'import socket; socket.create_connection(("localhost", 8000), 2)'
-      # stop: instead of SIGTERM to `start`
+      # stop: instead of SIGTERM to `start`. It returns when the service has ended, as `pg_ctl stop -w` does:
+      #       what still runs then is killed at once.
     # How long `ready` may take before the service has failed.
     readinessTimeout: 1m
 
