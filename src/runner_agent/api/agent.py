@@ -6,6 +6,7 @@ from runner_agent.api.backend import Backend
 from runner_agent.api.rpc import Call
 from runner_agent.api.wire_in import Request, automations_file, object_id, page
 from runner_agent.api.wire_out import Tree, timestamp
+from runner_agent.control.again import Kept
 from runner_agent.control.base import find_task
 from runner_agent.control.queries import preview_plan
 from runner_agent.model.ids import PlanStepId, Reference
@@ -84,12 +85,14 @@ async def fire_trigger(backend: Backend, request: Request, call: Call) -> Tree:
         backend.caller(call.caller),
         once_key=request.once_key,
         dry_run=request.dry_run,
+        keep=request.keep,
     )
     told = _firing(backend, fired.firing)
     if request.dry_run and not fired.repeated:
         told |= {"id": "", "executions": [{"reference": reference} for reference in fired.tasks]}
     skipped = [{"reference": one.reference, "reason": one.reason, "kind": one.kind} for one in fired.skipped]
-    return {"firing": told, "repeated_key": fired.repeated, "skipped": skipped}
+    kept = [_kept(one) for one in fired.kept]
+    return {"firing": told, "repeated_key": fired.repeated, "skipped": skipped, "kept": kept}
 
 
 async def list_firings(backend: Backend, request: Request, _: Call) -> Tree:
@@ -141,6 +144,11 @@ def _firing(backend: Backend, firing: Firing) -> Tree:
             for id_, found in executions
         ],
     }
+
+
+def _kept(kept: Kept) -> Tree:
+    told: Tree = {"id": kept.record.id, "reference": kept.reference}
+    return told | {"task_id": kept.record.task_id} if isinstance(kept.record, Execution) else told
 
 
 def _plan_step(step: PlanStep, labels: dict[PlanStepId, str]) -> Tree:

@@ -172,11 +172,14 @@ class Agent:
         result: ApplyResult = self._own("ApplyAutomationsFile", request)
         return result
 
-    def fire(self, event: str, once_key: str = "", *, dry_run: bool = False) -> FireResult:
-        """Fire an event by its name in an automations file."""
-        result: FireResult = self._own(
-            "FireTrigger", {"event": event, "onceKey": once_key, "dryRun": dry_run}
-        )
+    def fire(
+        self, event: str, once_key: str = "", *, dry_run: bool = False, keep: bool = False
+    ) -> FireResult:
+        """Fire an event by its name in an automations file. With `keep`, what has succeeded in this boot, or
+        is under way, is left as it is.
+        """
+        request = {"event": event, "onceKey": once_key, "dryRun": dry_run}
+        result: FireResult = self._own("FireTrigger", request | ({"keep": True} if keep else {}))
         return result
 
     def firings(self) -> Iterator[Firing]:

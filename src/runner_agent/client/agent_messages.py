@@ -75,11 +75,14 @@ class Skipped(TypedDict, total=False):
 
 
 class FireResult(TypedDict, total=False):
-    """`repeatedKey`: the event had fired with this key before, and `firing` is that one."""
+    """`repeatedKey`: the event had fired with this key before, and `firing` is that one. `kept`: what was
+    left as it is.
+    """
 
     firing: Firing
     repeatedKey: bool
     skipped: list[Skipped]
+    kept: list[Started]
 
 
 class PrebuildItem(TypedDict, total=False):

@@ -5,6 +5,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from runner_agent.control.again import Kept, kept_services, kept_tasks
 from runner_agent.control.base import Caller, Control, NewId, derived_ids
 from runner_agent.control.executions import Begun, Circumstances, begin
 from runner_agent.control.joining import Start
@@ -34,7 +35,7 @@ class Skipped:
 @dataclass(frozen=True, slots=True)
 class Fired:
     """A firing and the names of what it started. `repeated`: it is an earlier one, and nothing was started
-    now.
+    now. `kept`: what it left alone.
     """
 
     firing: Firing
@@ -42,6 +43,7 @@ class Fired:
     tasks: tuple[Reference, ...]
     skipped: tuple[Skipped, ...] = ()
     repeated: bool = False
+    kept: tuple[Kept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,12 @@ class _Drawn:
     services: tuple[Service, ...]
     begun: Begun
     refused: tuple[Skipped, ...] = ()
+    kept: tuple[Kept, ...] = ()
 
     def put(self, tx: Transaction) -> Fired:
         services = tuple(tx.put(service) for service in self.services)
-        return _Drawn(tx.put(self.firing), services, self.begun.put(tx), self.refused).told()
+        begun = self.begun.put(tx)
+        return replace(self, firing=tx.put(self.firing), services=services, begun=begun).told()
 
     def told(self) -> Fired:
         return Fired(
@@ -66,6 +70,7 @@ class _Drawn:
                 *self.refused,
                 *(Skipped(task.metadata.reference, str(error)) for task, error in self.begun.refused),
             ),
+            kept=self.kept,
         )
 
 
@@ -93,12 +98,14 @@ class TriggerControl(Control):
         once_key: str = "",
         dry_run: bool = False,
         by_prebuild: bool = False,
+        keep: bool = False,
     ) -> Fired:
         """Start what lists `event` (rules 6.1, 6.2). With `once_key` the same event and key fires once per
         boot (rule 6.4); postMachineStart does so without, and an event that `own_key` knows goes by that
         (rule 6.3). What one task lacks does not keep the others from starting.
 
-        `dry_run` tells what would be started. Raises InvalidArgument for `manual`, and FailedPrecondition
+        With `keep` it starts nothing again that has succeeded in this boot or is under way. `dry_run` tells
+        what would be started. Raises InvalidArgument for `manual`, and FailedPrecondition
         while a prebuild is under way that is not the caller, `by_prebuild` (rule 6.5).
         """
         if event is Trigger.MANUAL:
@@ -116,14 +123,14 @@ class TriggerControl(Control):
                 return _told_again(tx, earlier)
             if not by_prebuild:
                 refuse_during_prebuild(self.store, boot, event.value)
-            return _draw_up(tx, start, caller, new_id).put(tx)
+            return _draw_up(tx, start, caller, new_id, keep=keep).put(tx)
 
         if not dry_run:
             return await self.store.write(change, durable=True)
         earlier = _earlier(self.store, firing)
         if earlier is not None:
             return _told_again(self.store, earlier)
-        return _draw_up(self.store, start, caller, new_id).told()
+        return _draw_up(self.store, start, caller, new_id, keep=keep).told()
 
 
 def _earlier(reader: Reader, firing: Firing) -> Firing | None:
@@ -132,15 +139,26 @@ def _earlier(reader: Reader, firing: Firing) -> Firing | None:
     return reader.firing_once(boot=firing.boot, event=firing.event, once_key=firing.once_key)
 
 
-def _draw_up(reader: Reader, start: Start, caller: Caller, new_id: NewId) -> _Drawn:
+def _draw_up(reader: Reader, start: Start, caller: Caller, new_id: NewId, *, keep: bool) -> _Drawn:
     firing = start.firing
     cause = replace(firing.cause, by=f"trigger {firing.event.value}")
-    services, refused = _started(reader, firing.event, cause, new_id)
+    listed = [
+        service
+        for service in reader.services()
+        if firing.event in service.metadata.triggered_by and service.deletion is None
+    ]
     tasks = [
         task
         for task in reader.tasks()
         if firing.event in task.metadata.triggered_by and task.deletion is None
     ]
+    kept: tuple[Kept, ...] = ()
+    if keep:
+        kept = (*kept_services(listed, firing.boot), *kept_tasks(reader, tasks, firing.boot))
+        alone = {each.reference for each in kept}
+        listed = [service for service in listed if service.metadata.reference not in alone]
+        tasks = [task for task in tasks if task.metadata.reference not in alone]
+    services, refused = _started(listed, cause, new_id)
     circumstances = Circumstances(cause, caller.subject, firing.event.value, firing.boot, start)
     begun = begin(tasks, reader, circumstances, new_id)
     recorded = replace(
@@ -148,21 +166,20 @@ def _draw_up(reader: Reader, start: Start, caller: Caller, new_id: NewId) -> _Dr
         services=tuple(service.id for service in services),
         executions=tuple(execution.id for execution in begun.executions),
     )
-    return _Drawn(recorded, services, begun, refused)
+    return _Drawn(recorded, services, begun, refused, kept)
 
 
 def _started(
-    reader: Reader, event: Trigger, cause: Cause, new_id: NewId
+    services: list[Service], cause: Cause, new_id: NewId
 ) -> tuple[tuple[Service, ...], tuple[Skipped, ...]]:
-    """The services that list the event, started; and those that cannot be (rule 2.11)."""
+    """The services, started; and those that cannot be (rule 2.11)."""
     started: list[Service] = []
     refused: list[Skipped] = []
-    for service in reader.services():
-        if event in service.metadata.triggered_by and service.deletion is None:
-            try:
-                started.append(wishes.start_service(service, SessionId(new_id()), cause))
-            except FailedPrecondition as error:
-                refused.append(Skipped(service.metadata.reference, str(error), "service"))
+    for service in services:
+        try:
+            started.append(wishes.start_service(service, SessionId(new_id()), cause))
+        except FailedPrecondition as error:
+            refused.append(Skipped(service.metadata.reference, str(error), "service"))
     return tuple(started), tuple(refused)
 
 

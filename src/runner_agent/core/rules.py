@@ -450,7 +450,10 @@ RULES: v.Table = {
         )
     ),
     "runner_agent.v1.FireTriggerResponse": v.Message(
-        fields=(v.Field("firing", of="runner_agent.v1.Firing", required=True, presence=True),)
+        fields=(
+            v.Field("firing", of="runner_agent.v1.Firing", required=True, presence=True),
+            v.Field("kept", of="runner_agent.v1.Firing.Started", shape=v.Shape.LIST),
+        )
     ),
     "runner_agent.v1.Firing": v.Message(
         fields=(

@@ -81,11 +81,11 @@ def box_texts(request: RunRequest, environ: Mapping[str, str]) -> dict[str, str]
     file = f"{place}/{box.COMMAND}"
     own = _environment(request, _docker(request), environ).get(_FOR_INIT)
     init = f"unset {_FOR_INIT}" if own is None else f"export {_FOR_INIT}={quote(own)}"
-    told = (
-        from_file(file, shell) if way(request.script, shell, request.role) else request.script
+    bash, sh = (
+        quote(from_file(file, shell) if way(request.script, shell, request.role) else request.script)
         for shell in ("bash", "sh")
     )
-    return {box.SERVE: box.serve(place, *map(quote, told), init), box.COMMAND: request.script}
+    return {box.SERVE: box.serve(place, bash, sh, init), box.COMMAND: request.script}
 
 
 def _docker(request: RunRequest) -> InDocker:
