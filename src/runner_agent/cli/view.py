@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from runner_agent.cli.block import ERASE, HIDE_CURSOR, SHOW_CURSOR, Quiet, drawn, in_foreground, size_of
 from runner_agent.cli.board import Board
 from runner_agent.cli.panel import FRAMES_A_SECOND, panel
 from runner_agent.cli.prefixes import Prefixes
@@ -22,13 +24,17 @@ if TYPE_CHECKING:
 AGENT = "agent"
 """The label of the agent's own lines."""
 LEAST_HEIGHT = 4
+EVERYTHING = 1 << 16
+"""Lines: more than any block has."""
 
 
 class PlainView:
     """Lines, one after the other."""
 
+    is_screen = False
+
     def __init__(self, board: Board) -> None:
-        """`board` is shown where there is a screen for it."""
+        """`board` is shown where there is a screen for it, and at the end."""
         self.board = board
         self.prefixes = Prefixes(first=AGENT, align=True)
         self._unfinished: dict[str, str] = {}  # by log, what is shown of its last line
@@ -41,8 +47,15 @@ class PlainView:
         """There is an agent that can be asked."""
 
     def close(self) -> None:
-        """After the last line."""
+        """After the last line: how everything was in the end."""
         sys.stdout.write(self._woven.end().decode())
+        self.board.hint = ""
+        for line in panel(self.board, time.monotonic(), 0, EVERYTHING)[1:]:
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    def pause(self) -> None:
+        """Another has the terminal until `open`."""
 
     def line(self, label: str, text: str, key: str = "", *, whole: bool = True) -> None:
         """A line of the log `key`, or what there is of it so far."""
@@ -63,6 +76,11 @@ class PlainView:
         """A line of the agent's or of `up` itself, coloured as the phase it tells of."""
         self.line(AGENT, paint(text, phase_colour(phase), sys.stdout))
 
+    def address(self, text: str) -> None:
+        """A line that is to be clicked or copied: nothing stands before it, and nothing breaks it."""
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
     def make_room(self, labels: Iterable[str]) -> None:
         """For labels to come, so that lines begin at one column from the first on."""
         self.prefixes.make_room(labels)
@@ -71,25 +89,29 @@ class PlainView:
 class LiveView(PlainView):
     """The same lines, above a status block that is drawn anew four times a second."""
 
+    is_screen = True
+
     def __init__(self, board: Board) -> None:
         """Nothing is drawn before `open`."""
         from rich.console import Console
-        from rich.live import Live
 
         super().__init__(board)
         self._meters: list[Meter] = []
         self._console = Console(highlight=False)
-        self._live = Live(
-            get_renderable=self._block,
-            console=self._console,
-            refresh_per_second=FRAMES_A_SECOND,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._quiet = Quiet(sys.stdout)
+        self._turn = threading.RLock()
+        self._wanted = threading.Event()
+        self._block = ""
+        self._drawing: threading.Thread | None = None
 
     def open(self) -> None:
         """Begins to draw."""
-        self._live.start()
+        with self._turn:
+            self._wanted.set()
+            self._redraw()
+        if self._drawing is None:
+            self._drawing = threading.Thread(target=self._draw_on, name="screen", daemon=True)
+            self._drawing.start()
 
     def watch(self, agent: Agent) -> None:
         """From now on it is asked what processes use."""
@@ -100,31 +122,84 @@ class LiveView(PlainView):
         meter.open()
 
     def close(self) -> None:
-        """Leaves the last block on the screen."""
+        """Leaves the last block on the screen, with everything that is known."""
         for meter in self._meters:
             meter.close()
         self.board.hint = ""
-        self._live.stop()
+        self._leave(EVERYTHING)
+
+    def pause(self) -> None:
+        """Leaves the terminal as others expect it."""
+        self._leave(self._room())
 
     def line(self, label: str, text: str, key: str = "", *, whole: bool = True) -> None:
         """Above the block, in the colours its program gave it; what has no end yet, as part of the block."""
         from rich.text import Text
 
-        self._unfinished.pop(key, None)
-        if whole:
-            self._console.print(Text.from_ansi(self.prefixes.of(label) + text), soft_wrap=True)
-        else:
-            self._unfinished[key] = self.prefixes.of(label) + text
+        with self._turn:
+            self._unfinished.pop(key, None)
+            if whole:
+                self._above(self._as_shown(Text.from_ansi(self.prefixes.of(label) + text)))
+            else:
+                self._unfinished[key] = self.prefixes.of(label) + text
 
-    def _block(self) -> Text:
+    def address(self, text: str) -> None:
+        """Above the block, too."""
+        self._above(text)
+
+    # ------------------------------------------------------------ the block
+
+    def _above(self, line: str) -> None:
+        with self._turn:
+            self._write(f"{ERASE}{line}\n{self._block}" if self._block else f"{line}\n")
+
+    def _draw_on(self) -> None:
+        while True:
+            self._wanted.wait()
+            time.sleep(1 / FRAMES_A_SECOND)
+            with self._turn:
+                if self._wanted.is_set():
+                    self._redraw()
+
+    def _redraw(self) -> None:
+        """In the background there is no block: who was sent there by `bg` shall not write over the shell."""
+        if in_foreground(sys.stdout):
+            self._quiet.on()
+            self._block = drawn(self._lines(self._room()))
+            self._write(HIDE_CURSOR + ERASE + self._block)
+        else:
+            self._block = ""
+
+    def _leave(self, room: int) -> None:
+        with self._turn:
+            self._wanted.clear()
+            erase, self._block = ERASE if self._block else "", ""
+            self._write(erase + "".join(f"{line}\n" for line in self._lines(room)) + SHOW_CURSOR)
+        self._quiet.off()
+
+    def _lines(self, room: int) -> list[str]:
+        """Of the block, each cut to the width there is."""
         from rich.text import Text
 
-        room = self._console.size
-        lines = panel(self.board, time.monotonic(), room.width, max(room.height // 2, LEAST_HEIGHT))
-        unfinished = list(self._unfinished.values())[-max(room.height // 4, 1) :]
-        text = Text("\n").join(Text.from_ansi(line) for line in [*unfinished, *lines])
-        text.no_wrap, text.overflow = True, "ellipsis"
-        return text
+        width = size_of(sys.stdout).columns
+        unfinished = list(self._unfinished.values())[-max(room // 2, 1) :]
+        below = panel(self.board, time.monotonic(), width, room - len(unfinished))
+        shown: list[str] = []
+        for line in [*unfinished, *below][:room]:
+            text = Text.from_ansi(line)
+            text.truncate(width, overflow="ellipsis")
+            shown.append(self._as_shown(text))
+        return shown
+
+    def _room(self) -> int:
+        """Lines for the block. One is left to what scrolls, however small the terminal is."""
+        height = size_of(sys.stdout).lines
+        return min(max(height // 2, LEAST_HEIGHT), height - 1)
+
+    def _as_shown(self, text: Text) -> str:
+        with self._console.capture() as capture:
+            self._console.print(text, soft_wrap=True, end="")
+        return capture.get()
 
 
 def make_view(board: Board) -> PlainView:
