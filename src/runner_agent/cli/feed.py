@@ -14,19 +14,24 @@ from typing import TYPE_CHECKING
 
 from runner_agent.cli.feed_logs import Log, LogLine, Logs
 from runner_agent.cli.words import FINISHED, execution_phase, reference_of, service_phase
+from runner_agent.client.addresses import read_agent_file
 from runner_agent.client.agent import Agent
-from runner_agent.client.errors import AgentUnreachable, ApiError, ClientError
+from runner_agent.client.errors import AgentLeft, AgentUnreachable, ApiError, ClientError
 from runner_agent.client.logs import execution_log, service_log
 from runner_agent.client.news import PATIENCE
 from runner_agent.client.transport import Transport
 from runner_agent.client.watch import RETRY, Watch, watching
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runner_agent.client.agent_messages import FireResult
     from runner_agent.client.messages import Execution, Service
 
 ROOM = 1000
 """Lines read ahead of the screen."""
+LEAVING = 1.0
+"""Seconds that an agent which said that it goes may be away before that is news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +65,19 @@ class Interrupt:
 
 @dataclass(frozen=True, slots=True)
 class Away:
-    """The agent does not answer; it may be restarting."""
+    """The agent does not answer. `asked`: it said that it goes, so it is being restarted."""
+
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Back:
     """The agent answers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The agent was told to stop, by whomever, and has brought everything down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +87,18 @@ class Lost:
     reason: str
 
 
-Item = ServiceNow | ExecutionNow | Gone | LogLine | Interrupt | Away | Back | Lost
+Item = ServiceNow | ExecutionNow | Gone | LogLine | Interrupt | Away | Back | Stopped | Lost
 
 
 class Feed:
     """Items since `start`, until the agent ends or `close`."""
 
-    def __init__(self, transport: Transport) -> None:
-        """Connects to nothing yet."""
+    def __init__(self, transport: Transport, state: Path | None = None) -> None:
+        """Connects to nothing yet. In `state` stands where the agent is, for as long as it was not stopped
+        in order.
+        """
         self._transport = transport
+        self._state = state if state is not None and read_agent_file(state) is not None else None
         self._agent = Agent(transport)
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._room = threading.BoundedSemaphore(ROOM)
@@ -104,10 +119,12 @@ class Feed:
         threading.Thread(target=self._follow_changes, name="watch", daemon=True).start()
         self._subscribed.wait()
 
-    def fire(self, event: str) -> FireResult:
-        """Fires it. Its executions share their steps (rule 6.2), so each step's log is shown once."""
+    def fire(self, event: str, *, keep: bool) -> FireResult:
+        """Fires it. Its executions share their steps (rule 6.2), so each step's log is shown once. `keep`:
+        see Agent.fire.
+        """
         with self._turn:
-            result = self._agent.fire(event)
+            result = self._agent.fire(event, keep=keep)
             firing = result.get("firing", {})
             for started in firing.get("executions", []):
                 self._firings[started.get("id", "")] = firing.get("id", "")
@@ -145,29 +162,36 @@ class Feed:
         self._items.put(item)
 
     def _follow_changes(self) -> None:
-        away_since = 0.0
+        absence = _Absence()
         try:
             while True:
                 try:
                     with watching(self._transport) as watch:
                         self._watch = watch
-                        if away_since:
-                            away_since = 0.0
+                        if absence.told:
                             self._put(Back())
+                        absence = _Absence()
                         self._watch_changes(watch)
-                except AgentUnreachable:
-                    now = time.monotonic()
-                    if self._closed or not self._subscribed.is_set() or now - (away_since or now) > PATIENCE:
+                except AgentUnreachable as error:
+                    absence.note(time.monotonic(), asked=isinstance(error, AgentLeft))
+                    if self._closed or not self._subscribed.is_set() or absence.lasts > PATIENCE:
                         raise
-                    if not away_since:
-                        away_since = now
-                        self._put(Away())
+                    if self._stopped():
+                        self._put(Stopped())
+                        return
+                    if absence.is_news:
+                        absence.told = True
+                        self._put(Away(absence.asked))
                     time.sleep(RETRY)
         except ClientError as error:
             if not self._closed:
                 self._put(Lost(str(error)))
         finally:
             self._subscribed.set()
+
+    def _stopped(self) -> bool:
+        """Who stops in order takes away its own agent.json; who crashes or is restarted does not."""
+        return self._state is not None and not (self._state / "agent.json").exists()
 
     def _watch_changes(self, watch: Watch) -> None:
         """What there is now, then what changes."""
@@ -236,6 +260,27 @@ class Feed:
             except ApiError:
                 return task_id
         return self._tasks[task_id]
+
+
+@dataclass(slots=True)
+class _Absence:
+    """Since when the agent cannot be reached, in monotonic seconds, and whether that was told."""
+
+    since: float = 0.0
+    lasts: float = 0.0
+    asked: bool = False
+    told: bool = False
+
+    def note(self, now: float, *, asked: bool) -> None:
+        """It cannot be reached now; `asked`: it has just said that it goes."""
+        if not self.since:
+            self.since, self.asked = now, asked
+        self.lasts = now - self.since
+
+    @property
+    def is_news(self) -> bool:
+        """Whether to tell of it now."""
+        return not self.told and (not self.asked or self.lasts > LEAVING)
 
 
 _UNFINISHED = ["TASK_EXECUTION_PHASE_PENDING", "TASK_EXECUTION_PHASE_RUNNING"]

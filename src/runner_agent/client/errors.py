@@ -13,6 +13,10 @@ class AgentUnreachable(ClientError):
     """Nobody answers, or the one who did went away."""
 
 
+class AgentLeft(AgentUnreachable):
+    """It ended the conversation in order: it was told to stop, or to restart."""
+
+
 class ApiError(ClientError):
     """The agent refused. `code` is a Connect code such as `not_found`; the text is the agent's own."""
 

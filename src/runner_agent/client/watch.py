@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from runner_agent.client.errors import AgentUnreachable, WaitTimedOut
+from runner_agent.client.errors import AgentLeft, AgentUnreachable, WaitTimedOut
 from runner_agent.client.transport import SILENCE, Stream, Transport
 
 if TYPE_CHECKING:
@@ -47,7 +47,9 @@ class Watch:
         self._stream = stream
 
     def next(self, timeout: float | None = None) -> Event:
-        """The next event, heartbeats too. Raises TimeoutError after `timeout` seconds, AgentUnreachable."""
+        """The next event, heartbeats too. Raises TimeoutError after `timeout` seconds, AgentUnreachable, and
+        AgentLeft where the agent ends it in order.
+        """
         patience = SILENCE if timeout is None else min(SILENCE, timeout)
         self._stream.patience(max(patience, 0.001))
         try:
@@ -57,7 +59,7 @@ class Watch:
                 raise
             raise AgentUnreachable(f"The agent has said nothing for {SILENCE:.0f} s.") from None
         if not line.endswith(b"\n"):
-            raise AgentUnreachable("The agent ended the watch: it is stopping or being restarted.")
+            raise AgentLeft("The agent ended the watch: it is stopping or being restarted.")
         return cast("Event", json.loads(line))
 
     def abort(self) -> None:
