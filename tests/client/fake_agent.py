@@ -145,6 +145,8 @@ class FakeAgent:
                 return {
                     "agent": {"version": "1.2.3", "pid": 42, "environmentId": ENVIRONMENT, "workspace": "/w"}
                 }
+            case "code":
+                return {"code": "opensesame", "expiresIn": 300, "urls": ["http://127.0.0.1:7780/"]}
             case _:
                 return {}
 

@@ -140,7 +140,7 @@ def test_beside_a_live_agent_it_applies_fires_and_attaches(stage: Stage) -> None
     assert once.returncode == 0
     assert "done beside" in once.stdout
     up = stage.spawn("up", str(file))
-    lines_until(up, "done beside")
+    lines_until(up, "leaves alone")
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 130
@@ -241,6 +241,9 @@ def test_the_examples_run(stage: Stage) -> None:
     assert (stage.workspace / ".build/site").is_dir()
     stage.agent.stop_service(stage.id_of("database"))
     assert phase_of(stage.await_phase("database", "STOPPED", "FAILED")) == "STOPPED"
+    log = stage.cli("service", "logs", "database", "--no-follow").stdout
+    assert "journal closed" in log
+    assert "SIGKILL" not in log, "its stop command returns when the server has ended (rule 3.8)"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,14 @@ class AgentProcess:
         """Whether it has."""
         return self._process.poll() is not None
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it has ended, now or so many seconds later."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def stop(self) -> None:
         """Bring everything down in order, then end. Told a second time: kill everything, then end."""
         self._process.send_signal(signal.SIGINT)

@@ -27,6 +27,9 @@ class Row:
     """Of an execution whose plan has several, by id, in the plan's order."""
     news: bool = False
     """Its phase has changed and nobody was told yet."""
+    spec_version: int = 0
+    settled: bool = True
+    """Of a service: its phase is that of the session wished for, or none is wished for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +55,7 @@ class Board:
     services: dict[str, Row] = field(default_factory=dict[str, Row])
     tasks: dict[str, Row] = field(default_factory=dict[str, Row])
     used: Mapping[str | tuple[str, str], Used] = field(default_factory=dict[str | tuple[str, str], Used])
+    outdated: frozenset[str] = frozenset()
+    """Services by id whose live run is of an older definition. Replaced as a whole, by another thread."""
     hint: str = ""
     """What Ctrl-C does now."""

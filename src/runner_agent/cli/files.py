@@ -173,10 +173,10 @@ def _message(agent: Agent, name: str) -> FileMessage:
         raise _faults(faults) from None
 
 
-def check(name: str) -> None:
-    """Raises Quit with every fault of the file."""
+def check(name: str) -> AutomationsFile:
+    """The file. Raises Quit with every fault of it."""
     try:
-        _read(name)
+        return _read(name)
     except FileErrors as faults:
         raise _faults(faults) from None
 

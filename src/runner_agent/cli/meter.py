@@ -52,6 +52,7 @@ class Meter:
             )
         self._before = spent
         self._board.used = used
+        self._board.outdated = outdated(live)
 
     def _share(self, key: Key, at: float, seconds: float) -> float | None:
         was, before = self._before.get(key, (at, seconds))
@@ -65,6 +66,13 @@ class Meter:
             except ClientError:  # the watch tells when the agent is gone
                 self.take({"services": [], "steps": []}, time.monotonic())
             self._closed.wait(EVERY)
+
+
+def outdated(live: LiveNow) -> frozenset[str]:
+    """The services whose live run is of an older definition (rule 2.10)."""
+    return frozenset(
+        service.get("serviceId", "") for service in live["services"] if service.get("previousDefinition")
+    )
 
 
 def _usages(live: LiveNow) -> Iterator[tuple[Key, Usage]]:

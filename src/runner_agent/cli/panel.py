@@ -17,6 +17,7 @@ RULE = 40
 _QUIET = frozenset({"STOPPED", "SUCCEEDED"})
 _ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
 FRAMES_A_SECOND = 4
+OUTDATED = "runs the previous definition"
 
 
 def panel(board: Board, now: float, width: int, height: int) -> list[str]:
@@ -67,6 +68,8 @@ class _Pen:
         used = self._board.used.get(key) if row.phase not in _ENDED else None
         took = row.took or ("" if row.phase == "STOPPED" else show_seconds(self._now - row.since))
         tail = row.message or (_used(used) if kind == "service" else "")
+        if key in self._board.outdated and row.phase not in _ENDED:
+            tail = f"{tail}  {OUTDATED}".strip() if row.message else f"{tail:<13}  {OUTDATED}"
         return self._line(self._name(row.name), row.phase, took, tail)
 
     def plan(self, key: str, row: Row) -> Iterator[str]:

@@ -145,6 +145,7 @@ root = LazyGroup(
     "runner-agent",
     lazy={
         "up": "up:up",
+        "attach": "attach:attach",
         "serve": "serve:serve",
         "status": "status:status",
         "why": "why:why",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, assert_never
 
 from runner_agent.cli.board import Board, Row, StepRow
 from runner_agent.cli.durations import show_seconds
+from runner_agent.cli.environs import elsewhere_on_path
 from runner_agent.cli.exits import DONE, FAILED, Quit
 from runner_agent.cli.feed import (
     Away,
@@ -21,8 +23,10 @@ from runner_agent.cli.feed import (
     Item,
     Lost,
     ServiceNow,
+    Stopped,
 )
 from runner_agent.cli.feed_logs import LogLine
+from runner_agent.cli.fired import Fired
 from runner_agent.cli.view import make_view
 from runner_agent.cli.words import (
     FINISHED,
@@ -35,20 +39,35 @@ from runner_agent.cli.words import (
     short,
 )
 from runner_agent.client.agent import Agent
+from runner_agent.client.errors import ClientError
 
 if TYPE_CHECKING:
-    from runner_agent.client.messages import Execution
+    from runner_agent.client.messages import Execution, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an `up` is to do: apply `file`, fire `events`. With `keep` they start nothing again that has
+    succeeded in this boot or is under way.
+    """
+
+    file: str = ""
+    events: Sequence[str] = ()
+    keep: bool = False
+    until_done: bool = False
 
 
 class Session:
     """What both ways of `up` do: apply, fire, and keep a board of what is going on."""
 
-    def __init__(self) -> None:
-        """Nothing is known yet."""
+    def __init__(self, *, own: bool = False) -> None:
+        """Nothing is known yet. `own`: the agent is one that this `up` has started."""
+        self.own = own
         self.board = Board()
-        self.started: dict[str, str] = {}  # the executions fired here, and the references of their tasks
-        self.skipped: list[str] = []
-        self._ages: dict[str, float] = {}  # seconds; taken out at first sight
+        self.fired = Fired()
+        self._gone: set[str] = set()
+        self._ages: dict[str, tuple[str, float]] = {}  # phase and seconds in it; taken out at first sight
+        self._failures: list[str] | None = None  # as they were once all was done
         self.view = make_view(self.board)
 
     @contextmanager
@@ -63,42 +82,67 @@ class Session:
     def look_back(self, agent: Agent) -> None:
         """At since when things are as they are that were there before us. Raises ClientError."""
         for running in agent.executions({"phases": ["TASK_EXECUTION_PHASE_RUNNING"]}):
-            self._ages[running["id"]] = _age(running.get("metadata", {}).get("startedAt"))
+            self._ages[running["id"]] = "RUNNING", _age(running.get("metadata", {}).get("startedAt"))
+        phases = {service["id"]: service_phase(service) for service in agent.services()}
         live = agent.live()
         for service in live["services"]:
-            self._ages[service.get("serviceId", "")] = _age(service.get("phaseSince"))
+            key = service.get("serviceId", "")
+            self._ages[key] = phases.get(key, ""), _age(service.get("phaseSince"))
         for step in live["steps"]:
             for execution in step.get("executionIds", []):
-                self._ages[f"{execution} {step.get('reference', '')}"] = _age(step.get("runningSince"))
+                name = f"{execution} {step.get('reference', '')}"
+                self._ages[name] = "RUNNING", _age(step.get("runningSince"))
 
-    def begin(self, agent: Agent, feed: Feed, name: str, events: Sequence[str], greeting: str = "") -> None:
+    def begin(self, agent: Agent, feed: Feed, order: Order, greeting: str = "") -> None:
         """Applies the file and fires the events. Raises Quit, ClientError."""
+        from runner_agent.cli.file_messages import Applied
         from runner_agent.cli.files import apply
 
-        applied = apply(agent, name) if name else None
+        self.view.make_room([*map(reference_of, agent.services()), *map(reference_of, agent.tasks())])
+        applied = apply(agent, order.file) if order.file else Applied()
         references = [*map(reference_of, agent.services()), *map(reference_of, agent.tasks())]
         self.view.make_room(references)
         if greeting:
             self.view.news(greeting)
-        for change, kind, reference in applied.changes if applied else ():
+        self._tell_page(agent)
+        for change, kind, reference in applied.changes:
             self.view.news(f"{change} {kind} {reference}")
-        for remark in applied.remarks() if applied else ():
+        for remark in applied.remarks():
             self.view.news(remark)
-        for event in events:
-            result = feed.fire(event)
-            firing = result.get("firing", {})
-            for each in result.get("skipped", []):
-                self.view.news(not_started(each), "FAILED")
-                if each.get("kind") != "service":
-                    self.skipped.append(each.get("reference", ""))
-            for started in firing.get("executions", []):
-                self.started[started.get("id", "")] = started.get("reference", "")
-            if firing.get("services") or firing.get("executions"):
-                self.view.news(f"fired {event}")
+        for event in order.events:
+            self._fire(agent, feed, event, keep=order.keep)
         if not references:
             self.view.news(
                 "no services and no tasks are defined; name an automations file: runner-agent up FILE"
             )
+
+    def _fire(self, agent: Agent, feed: Feed, event: str, *, keep: bool) -> None:
+        result = feed.fire(event, keep=keep)
+        self.fired.add(result, agent)
+        for each in result.get("skipped", []):
+            self.view.news(not_started(each), "FAILED")
+        firing = result.get("firing", {})
+        if firing.get("services") or firing.get("executions"):
+            self.view.news(f"fired {event}")
+        if kept := sorted(each.get("reference", "") for each in result.get("kept", [])):
+            self.view.news(
+                f"{event} leaves alone what is up, runs or has succeeded in this boot: {', '.join(kept)};"
+                f" `up --fire {event}` fires all of it again"
+            )
+
+    def _tell_page(self, agent: Agent) -> None:
+        """The code that signs in is for whoever sits here: a pipe may end in a file that many read."""
+        from runner_agent.client.dashboard import sign_in_code
+
+        try:
+            found = sign_in_code(agent.transport)
+        except ClientError:
+            return  # the page is not what `up` is for
+        if found.urls and self.view.is_screen:
+            self.view.news(f"the page; this address signs in once, within {found.expires_in // 60} minutes:")
+            self.view.address(found.links[0])
+        elif found.urls:
+            self.view.news(f"page: {found.urls[0]} (`runner-agent dashboard` signs in)")
 
     def show(self, item: Item | None) -> None:
         """Takes in one item."""
@@ -109,6 +153,8 @@ class Session:
                     self.board.services, service["id"], reference_of(service), service_phase(service)
                 )
                 row.message = status.get("failureMessage", "") if row.phase == "FAILED" else ""
+                row.spec_version = int(service.get("spec", {}).get("specVersion", "0"))
+                row.settled = _settled(service)
                 self._tell(row, "service")
             case ExecutionNow(execution, task):
                 row = self._row(self.board.tasks, execution["id"], task, execution_phase(execution))
@@ -118,31 +164,41 @@ class Session:
                 self._tell(row, "task")
             case LogLine(label, text, key, whole):
                 self.view.line(label, text, key, whole=whole)
+                if whole:
+                    self._hint_at_path(text)
             case Gone(key):
+                self._gone.add(key)
                 self.board.services.pop(key, None)
                 self.board.tasks.pop(key, None)
+            case Away(asked=True):
+                self.view.news("the agent is being restarted; what runs goes on", "STOPPING")
             case Away():
                 self.view.news("the agent does not answer; waiting for it to come back", "FAILED")
             case Back():
                 self.view.news("the agent is back")
-            case Interrupt() | Lost() | None:
+            case Interrupt() | Lost() | Stopped() | None:
                 pass
             case _:
                 assert_never(item)
 
-    def done(self) -> bool:
-        """Whether every task fired here has ended."""
-        rows = self.board.tasks
-        return all(key in rows and rows[key].phase in FINISHED for key in self.started)
+    def _hint_at_path(self, line: str) -> None:
+        """Once: commands have the PATH of their user, and who called us may have more on theirs."""
+        if self.own and (command := elsewhere_on_path(line)):
+            self.own = False
+            self.view.news(f"{command} is on your PATH, which is not theirs: `up --env PATH` passes it on")
 
-    def failures(self) -> list[str]:
-        """The references of the tasks fired here that did not succeed."""
-        ended = {key: row.phase for key, row in self.board.tasks.items()}
-        return self.skipped + [task for key, task in self.started.items() if ended.get(key) != "SUCCEEDED"]
+    def done(self) -> bool:
+        """Whether every task fired here has ended, and every service is up or has ended. What failed until
+        then is what counts, not what a stop brings afterwards.
+        """
+        if self._failures is None and self.fired.done(self.board, self._gone):
+            self._failures = self.fired.failures(self.board)
+        return self._failures is not None
 
     def outcome(self) -> int:
-        """DONE if all tasks fired here succeeded. Raises Quit otherwise."""
-        if failures := self.failures():
+        """DONE if all that was fired here has succeeded or come up. Raises Quit otherwise."""
+        failures = self.fired.failures(self.board) if self._failures is None else self._failures
+        if failures:
             raise Quit(FAILED, f"Not succeeded: {', '.join(failures)}.")
         return DONE
 
@@ -150,8 +206,13 @@ class Session:
         row = rows.setdefault(key, Row(name, phase="", since=time.monotonic()))
         if row.phase != phase:
             row.news = row.phase != "" or phase not in {"STOPPED", "PENDING"}
-            row.phase, row.since = phase, time.monotonic() - self._ages.pop(key, 0.0)
+            row.phase, row.since = phase, time.monotonic() - self._age_of(key, phase)
         return row
+
+    def _age_of(self, key: str, phase: str) -> float:
+        """Seconds that it has been in this phase as it is seen in it."""
+        was, age = self._ages.pop(key, ("", 0.0))
+        return age if was == phase else 0.0
 
     def _note_steps(self, row: Row, execution: Execution) -> None:
         """Takes in the phases of a plan's steps; how long each takes is measured here."""
@@ -170,7 +231,7 @@ class Session:
                 if phase in FINISHED and known.since:
                     known.took = show_seconds(now - known.since)
                 known.phase = phase
-                known.since = now - self._ages.pop(f"{execution['id']} {name}", 0.0)
+                known.since = now - self._age_of(f"{execution['id']} {name}", phase)
 
     def _tell(self, row: Row, kind: str) -> None:
         if row.news:
@@ -178,6 +239,12 @@ class Session:
             tail = f" after {row.took}" if row.took else ""
             reason = f": {row.message}" if row.message and row.phase in {"FAILED", "STOPPED"} else ""
             self.view.news(f"{kind} {row.name}: {row.phase}{tail}{reason}", row.phase)
+
+
+def _settled(service: Service) -> bool:
+    """Whether its phase is an answer to what is wished."""
+    spec, status = service.get("spec", {}), service.get("status", {})
+    return short(spec.get("desiredPhase", "")) != "RUNNING" or status.get("session") == spec.get("session")
 
 
 def _progress(execution: Execution) -> str:

@@ -1,16 +1,23 @@
 """`up`: the agent in the foreground, with a file applied, events fired, and everything shown until Ctrl-C."""
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from runner_agent.cli.completing import complete_file
+from runner_agent.cli.environs import given, wanted
 from runner_agent.cli.exits import INVALID, Quit
+from runner_agent.cli.files import STANDARD_INPUT, check
 from runner_agent.cli.options import FOLDER
+from runner_agent.cli.showing import Order
+from runner_agent.cli.terminal import note
 from runner_agent.cli.trigger_names import EVENTS
-from runner_agent.client.addresses import Endpoint, find_agent
+from runner_agent.client.addresses import Endpoint, find_agent, read_agent_file
 from runner_agent.client.agent import Agent
 from runner_agent.client.errors import AgentUnreachable
 from runner_agent.client.transport import Transport
@@ -18,6 +25,9 @@ from runner_agent.client.transport import Transport
 if TYPE_CHECKING:
     from runner_agent.daemon.settings import Settings
 
+MOST = (128 << 10) - 64
+"""Bytes: Linux takes no variable of 128 KiB."""
+UNUSUAL = "automations.yaml"
 USUAL = ("postDevcontainerStart", "postEnvironmentStart")
 
 
@@ -41,7 +51,22 @@ USUAL = ("postDevcontainerStart", "postEnvironmentStart")
 )
 @click.option("--no-fire", is_flag=True, help="Fire nothing.")
 @click.option(
-    "--until-done", is_flag=True, help="Leave when all started tasks have ended; fails if one failed."
+    "--until-done",
+    is_flag=True,
+    help="Leave when all started tasks have ended and all started services are up; fails if one failed.",
+)
+@click.option(
+    "--env",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    help="Give commands this variable; NAME alone passes on yours. May be repeated.",
+)
+@click.option(
+    "--env-file",
+    metavar="F",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Give commands the variables in F, as docker reads it. May be repeated.",
 )
 def up(
     file: str | None,
@@ -50,19 +75,26 @@ def up(
     fire: tuple[str, ...],
     no_fire: bool,
     until_done: bool,
+    env: tuple[str, ...],
+    env_file: tuple[Path, ...],
 ) -> int:
     """Run everything here and show it, until Ctrl-C.
 
     Runs the agent in the foreground, applies FILE (by default the workspace's own automations file), fires
     postDevcontainerStart and postEnvironmentStart, and shows status and logs. Ctrl-C stops everything in
     order; a second Ctrl-C kills what is left. Beside an agent that runs already, it applies, fires and
-    attaches; then Ctrl-C only detaches.
+    attaches; then Ctrl-C only detaches. There, and after a crash, what is up, runs or has succeeded since the
+    machine started is not fired again, unless --fire says so.
+
+    Commands get the environment of their user's login, not yours; --env and --env-file add to it. A line
+    of F is NAME=VALUE or NAME; `#` begins a comment; quotes belong to the value.
 
     \b
     Example:
       runner-agent up automations.yaml
       runner-agent up --no-fire
       runner-agent up ci.yaml --fire prebuild --until-done
+      runner-agent up --env DATABASE_URL --env-file .env
     """
     if no_fire and fire:
         raise click.UsageError("Give --fire or --no-fire, not both.")
@@ -72,33 +104,65 @@ def up(
     events = () if no_fire else fire or USUAL
     state_dir = state_dir or click.get_current_context().find_root().params.get("state_dir")
     settings = _settings(state_dir, workspace)
+    variables = given(env, env_file, os.environ, note)
     endpoint = _live(settings.state_dir)
     name = file or _default(workspace)
+    beside = Order(name, events, keep=not fire, until_done=until_done)
     if endpoint is not None:
-        return _attach(endpoint, settings.state_dir, name, events, until_done)
-    if name and name != "-":
-        from runner_agent.cli.files import check
-
-        check(name)
+        return _attach(endpoint, settings.state_dir, beside, variables)
+    _look_at(name, settings, variables)
     from runner_agent.cli.agent_process import NotStarted, quicker
     from runner_agent.cli.session import Own
 
     arguments = ["--workspace", str(workspace), *_listen(settings)]
     if state_dir is not None:
         arguments += ["--state-dir", str(settings.state_dir)]
+    # An agent that stopped in order took its agent.json away: then everything begins anew.
+    crashed = read_agent_file(settings.state_dir) is not None
     try:
-        return Own(settings.state_dir, arguments).run(name, events, until_done=until_done)
+        own = Own(settings.state_dir, arguments, _handed_over(settings, variables))
+        return own.run(replace(beside, keep=beside.keep and crashed))
     except NotStarted:
         endpoint = quicker(settings.state_dir, _live)
         if endpoint is None:
             raise
-    return _attach(endpoint, settings.state_dir, name, events, until_done)
+    return _attach(endpoint, settings.state_dir, beside, variables)
 
 
-def _attach(endpoint: Endpoint, state: Path, name: str, events: Sequence[str], until_done: bool) -> int:
+def _attach(endpoint: Endpoint, state: Path, order: Order, variables: Mapping[str, str]) -> int:
     from runner_agent.cli.session import Attached
 
-    return Attached(Agent(Transport(endpoint)), state).run(name, events, until_done=until_done)
+    if variables:
+        raise Quit(
+            INVALID,
+            f"An agent runs already with {state}, and its commands get the environment it was started with. "
+            "Stop it and begin anew with --env, or put them under `environment` in its configuration.",
+        )
+    return Attached(Agent(Transport(endpoint)), state).run(order)
+
+
+def _look_at(name: str, settings: "Settings", variables: Mapping[str, str]) -> None:
+    """Before anything is started. Raises Quit with every fault of the file."""
+    if name in {"", STANDARD_INPUT}:
+        return
+    file = check(name)
+    known = {*variables, *settings.environment, *settings.secret_environment}
+    if names := wanted(file, os.environ, known):
+        options = " ".join(f"--env {each}" for each in names)
+        note(
+            f"Commands do not get your environment, and this file uses {', '.join(names)}. "
+            f"To pass on yours: {options}"
+        )
+
+
+def _handed_over(settings: "Settings", variables: Mapping[str, str]) -> dict[str, str]:
+    """To the agent, by its environment: a command line is read by every user of the machine."""
+    if not variables:
+        return {}
+    text = json.dumps({**settings.environment, **variables}, ensure_ascii=False)
+    if len(os.fsencode(text)) > MOST:
+        raise Quit(INVALID, f"--env and --env-file: more than {MOST} bytes in all cannot be handed over.")
+    return {"RUNNER_AGENT_ENVIRONMENT": text}
 
 
 def _settings(state_dir: Path | None, workspace: Path) -> "Settings":
@@ -133,7 +197,12 @@ def _live(state: Path) -> Endpoint | None:
 
 
 def _default(workspace: Path) -> str:
-    from runner_agent.control.automations import find_default
+    from runner_agent.control.automations import DEFAULTS, find_default
 
     found = find_default(workspace)
+    if found is None and (workspace / UNUSUAL).exists():
+        note(
+            f"{workspace / UNUSUAL} is not applied: it is none of the default files, {DEFAULTS[0]} "
+            f"and the like. To apply it: runner-agent up {UNUSUAL}"
+        )
     return str(found) if found else ""

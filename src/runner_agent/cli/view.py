@@ -201,6 +201,11 @@ class LiveView(PlainView):
             self._console.print(text, soft_wrap=True, end="")
         return capture.get()
 
+    @staticmethod
+    def _write(text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
 
 def make_view(board: Board) -> PlainView:
     """The view that fits standard output."""

@@ -1,5 +1,6 @@
 """One value of a setting, as it stands in a file or in the environment, to what the agent works with."""
 
+import json
 from pathlib import Path
 from typing import cast
 
@@ -83,7 +84,19 @@ def _environment(raw: object) -> dict[str, str]:
     if isinstance(raw, dict):
         pairs = cast("dict[object, object]", raw)
         return {str(name): str(value) for name, value in pairs.items()}
+    if str(raw).startswith("{"):  # no name begins so, and a value may hold a comma
+        return _environment_in_json(str(raw))
     items = [item.partition("=") for item in str(raw).split(",")]
     if not all(equals for _, equals, _ in items):
         raise ValueError("must be NAME=VALUE, several parted by commas")
     return {name.strip(): value for name, _, value in items}
+
+
+def _environment_in_json(text: str) -> dict[str, str]:
+    try:
+        pairs = cast("dict[str, object]", json.loads(text))
+    except ValueError:
+        pairs = {"": None}
+    if not all(isinstance(value, str) for value in pairs.values()):
+        raise ValueError('must be NAME=VALUE, several parted by commas, or JSON such as {"NAME": "VALUE"}')
+    return {name: str(value) for name, value in pairs.items()}

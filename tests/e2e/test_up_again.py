@@ -1,0 +1,142 @@
+"""A second `up`, `up` after a crash, and `attach`: what is fired again, what is shown, and what ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from tests.e2e.stage import automations, no_traceback, service_yaml, task_yaml, unreachable
+from tests.e2e.test_up import lines_until, nothing_left
+from tests.support.processes import wait_until
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from tests.e2e.stage import Stage
+
+EVENT = "triggeredBy: [postEnvironmentStart]"
+COUNTED = "echo ran >> $RUNNER_AGENT_REFERENCE.runs"
+WEB = service_yaml("web", f"{COUNTED}; echo serving; exec sleep 600", more=EVENT)
+
+
+def runs(stage: Stage, name: str) -> int:
+    path = stage.workspace / f"{name}.runs"
+    return path.read_text().count("ran") if path.exists() else 0
+
+
+def end(up: subprocess.Popen[str], number: signal.Signals = signal.SIGINT) -> tuple[str, str]:
+    up.send_signal(number)
+    said = up.communicate(timeout=60)
+    no_traceback("".join(said))
+    return said
+
+
+def test_a_second_up_fires_only_what_has_not_succeeded(stage: Stage) -> None:
+    """Interface: unless `--fire` names it. What is new in the file, and what failed, is fired."""
+    good = task_yaml("good", COUNTED, more=EVENT)
+    bad = task_yaml("bad", f"{COUNTED}; exit 3", more=EVENT)
+    stage.start()
+    stage.write_file(automations(services=(WEB,), tasks=(good, bad)))
+    assert stage.cli("up", "--until-done").returncode == 1
+    stage.write_file(automations(services=(WEB,), tasks=(good, bad, task_yaml("new", COUNTED, more=EVENT))))
+    again = stage.cli("up", "--until-done")
+    assert "leaves alone what is up, runs or has succeeded in this boot: good, web;" in again.stdout
+    assert "up --fire postEnvironmentStart" in again.stdout
+    assert [runs(stage, name) for name in ("web", "good", "bad", "new")] == [1, 1, 2, 1]
+    assert (again.returncode, "Not succeeded: bad." in again.stderr) == (1, True)
+    asked = stage.cli("up", "--fire", "postEnvironmentStart", "--until-done")
+    assert "leaves alone" not in asked.stdout
+    assert [runs(stage, name) for name in ("web", "good", "bad", "new")] == [1, 2, 3, 2]
+
+
+def test_after_a_crash_nothing_is_fired_twice_and_what_runs_is_followed(stage: Stage) -> None:
+    slow = task_yaml("slow", f"{COUNTED}; until [ -e go ]; do sleep 0.05; done; echo went on", more=EVENT)
+    stage.write_file(automations(services=(WEB,), tasks=(slow, task_yaml("good", COUNTED, more=EVENT))))
+    stage.start()
+    assert stage.ok("trigger", "postEnvironmentStart")
+    wait_until(lambda: runs(stage, "slow") and runs(stage, "web"), what="both run")
+    stage.daemon.sigkill()
+    up = stage.spawn("up", "--until-done")
+    seen = lines_until(up, "leaves alone")
+    (stage.workspace / "go").touch()
+    said, errors = up.communicate(timeout=60)
+    no_traceback(said + errors)
+    assert up.returncode == 0, (seen, said, errors)
+    assert "| went on" in said
+    assert [runs(stage, name) for name in ("web", "slow", "good")] == [1, 1, 1]
+    nothing_left(stage)
+
+
+def test_attach_follows_fires_nothing_and_detaches(stage: Stage) -> None:
+    assert stage.cli("attach").returncode == 4
+    stage.start(file=automations(services=(WEB,), tasks=(task_yaml("t", COUNTED, more=EVENT),)))
+    attached = stage.spawn("attach")
+    assert stage.ok("service", "start", "web") == ""
+    seen = lines_until(attached, "serving")
+    assert any("service web: RUNNING" in line or "service web: STARTING" in line for line in seen), seen
+    _, errors = end(attached)
+    assert (attached.returncode, "Detached" in errors) == (130, True)
+    assert runs(stage, "t") == 0
+    assert not unreachable(stage.agent)
+    assert stage.phase("web") == "RUNNING"
+
+
+def test_who_is_attached_hears_of_a_stop_and_not_of_a_crash(stage: Stage) -> None:
+    """No alarm when the agent goes down because it was told to."""
+    stage.start(file=automations(services=(WEB,)))
+    attached = stage.spawn("attach")
+    assert stage.cli("service", "start", "web").returncode == 0
+    lines_until(attached, "serving")
+    assert stage.daemon.terminate() == 0
+    said, errors = attached.communicate(timeout=60)
+    assert attached.returncode == 0
+    assert "The agent was stopped" in errors
+    assert "does not answer" not in said + errors
+
+
+def test_who_is_attached_is_not_alarmed_by_a_restart(stage: Stage) -> None:
+    """SIGUSR2 is what `systemctl restart` sends: it leaves, and what runs goes on."""
+    stage.start(file=automations(services=(WEB,)))
+    attached = stage.spawn("attach")
+    stage.ok("service", "start", "web")
+    lines_until(attached, "serving")
+    assert stage.daemon.interrupt(number=signal.SIGUSR2) == 0
+    seen = lines_until(attached, "the agent is being restarted")
+    stage.start()
+    seen += lines_until(attached, "the agent is back")
+    assert "does not answer" not in "".join(seen)
+    end(attached)
+
+
+def test_own_up_ends_without_an_alarm(stage: Stage) -> None:
+    """Told by Ctrl-C, by SIGTERM or by SIGHUP, or the agent told by somebody else; the exit code is 0."""
+    stage.write_file(automations(services=(WEB,)))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None):
+        up = stage.spawn("up")
+        lines_until(up, "serving")
+        if number is None:
+            os.kill(stage.daemon.info().pid, signal.SIGTERM)
+            said, errors = up.communicate(timeout=60)
+            assert "told to stop by somebody else" in errors
+        else:
+            said, errors = end(up, number)
+        assert up.returncode == 0, (number, said, errors)
+        assert "does not answer" not in said + errors, number
+        nothing_left(stage)
+
+
+def test_own_up_tells_of_a_crash_of_its_agent(stage: Stage) -> None:
+    stage.write_file(automations(services=(WEB,)))
+    up = stage.spawn("up")
+    lines_until(up, "serving")
+    os.kill(stage.daemon.info().pid, signal.SIGKILL)
+    _, errors = up.communicate(timeout=60)
+    assert up.returncode == 1
+    assert "SIGKILL" in errors
+    assert "run `up` again" in errors
+    again = stage.spawn("up")
+    lines_until(again, "leaves alone")
+    end(again)
+    assert runs(stage, "web") == 1
+    nothing_left(stage)
