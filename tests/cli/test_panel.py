@@ -49,6 +49,15 @@ def test_the_status_block() -> None:
     assert set(lines[0]) == {"─"}
 
 
+def test_rule_2_10_a_live_run_of_an_older_definition_is_marked() -> None:
+    now = board()
+    now.outdated = frozenset({"w", "d", "s"})
+    lines = panel(now, 100.0, 80, 24)
+    assert lines[1].endswith("12%   120M  :3000 :9229  runs the previous definition")
+    assert lines[2].endswith("runs the previous definition")
+    assert lines[4].endswith("STOPPED"), "nothing of it runs"
+
+
 def test_what_does_not_fit_goes_in_order() -> None:
     """Plans first, then what rests."""
     names = [line.split()[1] for line in panel(board(), 100.0, 80, 7)[1:-1]]
@@ -96,6 +105,10 @@ def test_the_share_of_a_processor_comes_from_two_looks() -> None:
         assert now.used["w"] == now.used["e", "build"]
         return now.used["w"].cpu
 
+    assert look(10.0, 5.0) is None
+    assert now.outdated == frozenset()
+    meter.take({"services": [{"serviceId": "w", "previousDefinition": True}], "steps": []}, 10.0)
+    assert now.outdated == {"w"}
     assert look(10.0, 5.0) is None
     assert look(12.0, 6.0) == 50.0
     assert look(14.0, 6.0) == 0.0

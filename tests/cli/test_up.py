@@ -129,6 +129,7 @@ def test_on_a_terminal_a_status_block_stands_under_the_log(cli: Cli, fake: FakeA
     assert "served" in seen
     assert "1h00m" in seen, "since when it runs, not since when it is looked at"
     assert "Ctrl-C detaches and stops nothing." in seen
+    assert "\x1b[Ahttp://127.0.0.1:7780/#code=opensesame\r\n" in seen, "on a line of its own, for one click"
     assert "Detached; the agent and what it runs go on." in seen
     assert ("ListLiveStatus", True) in {(name, asked.get("usage")) for name, asked in fake.asked}
 
@@ -139,6 +140,8 @@ def test_in_a_pipe_nobody_measures(cli: Cli, fake: FakeAgent, state: Path) -> No
     )
     out, err = process.communicate(timeout=60)
     assert (process.returncode, "\x1b" in out) == (0, False), err
+    assert "page: http://127.0.0.1:7780/ (" in out
+    assert "opensesame" not in out + err, "a pipe may end in a file"
     assert all(not asked.get("usage") for _, asked in fake.asked)
 
 

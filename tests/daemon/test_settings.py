@@ -114,6 +114,12 @@ def test_lists_and_maps(tmp_path: Path) -> None:
     )
     settings = load(ServeOptions(workspace=tmp_path, config=config), {"HOME": "/h"}, 1)
     assert dict(settings.environment) == {"A": "1", "B": "two"}
+    given = {"HOME": "/h", "RUNNER_AGENT_ENVIRONMENT": '{"A": "x,y=z", "B": "{"}'}
+    told = load(ServeOptions(workspace=tmp_path, config=config), given, 1)
+    assert dict(told.environment) == {"A": "x,y=z", "B": "{"}, "a value may hold a comma"
+    for wrong in ('{"A": 1}', '{"A": ', '{"A": {"B": "c"}}'):
+        with pytest.raises(InvalidArgument, match=r"RUNNER_AGENT_ENVIRONMENT.*JSON"):
+            load(ServeOptions(workspace=tmp_path), {"HOME": "/h", "RUNNER_AGENT_ENVIRONMENT": wrong}, 1)
     assert settings.listen == ("unix:/a",)
     assert settings.fire == (Trigger.PREBUILD,)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner_agent.cli.exits import INVALID, Quit
+from runner_agent.model.specs import InDocker
 
 if TYPE_CHECKING:
-    from runner_agent.model.specs import AutomationsFile
+    from runner_agent.model.specs import AutomationsFile, EnvVar, RunsOn
 
 _OURS = frozenset(
     {
@@ -28,7 +28,6 @@ _OF_EVERY_SHELL = frozenset(
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{,40}")
 _QUOTED = re.compile(r"""(["']).*\1""")
 _USE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-_NOT_FOUND = re.compile(r"([^\s:]+): (?:command )?not found$")
 
 
 def given(
@@ -112,20 +111,19 @@ def wanted(file: AutomationsFile, caller: Mapping[str, str], known: Collection[s
 def _scripts(file: AutomationsFile) -> Iterator[tuple[str, set[str]]]:
     """Each with the names that its spec gives it."""
     for service in file.services:
-        own = {each.name for each in service.launch.env}
+        own = _own(service.launch.env, service.launch.runs_on)
         commands = service.launch.commands
         for script in (commands.start, commands.ready, commands.stop):
             if script:
                 yield script, own
     for task in file.tasks:
-        yield task.spec.command, {each.name for each in task.spec.env}
+        yield task.spec.command, _own(task.spec.env, task.spec.runs_on)
+
+
+def _own(env: Sequence[EnvVar], runs_on: RunsOn) -> set[str]:
+    inside = runs_on.environment if isinstance(runs_on, InDocker) else ()
+    return {*(each.name for each in env), *(item.partition("=")[0] for item in inside)}
 
 
 def _assigned(name: str, script: str) -> bool:
     return re.search(rf"(?:^|[\s;&|(]){name}=|\bfor {name}\b|\bread\b[^\n;]*\b{name}\b", script) is not None
-
-
-def elsewhere_on_path(line: str) -> str:
-    """A command that a shell did not find, as this line of its log says, and that the caller would find."""
-    match = _NOT_FOUND.search(line)
-    return match[1] if match is not None and shutil.which(match[1]) is not None else ""

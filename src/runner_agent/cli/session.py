@@ -85,7 +85,7 @@ class Own:
     def run(self, order: Order) -> int:
         """Until Ctrl-C, or as the order says until all that was fired is done; the exit code."""
         process = AgentProcess(self._arguments, self._state, self._settings)
-        session = Session(own=True)
+        session = Session()
         try:
             process.wait_ready()
             agent = Agent(Transport(find_agent(state_dir=self._state)))

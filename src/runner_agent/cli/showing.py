@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, assert_never
 
 from runner_agent.cli.board import Board, Row, StepRow
 from runner_agent.cli.durations import show_seconds
-from runner_agent.cli.environs import elsewhere_on_path
 from runner_agent.cli.exits import DONE, FAILED, Quit
 from runner_agent.cli.feed import (
     Away,
@@ -60,9 +59,8 @@ class Order:
 class Session:
     """What both ways of `up` do: apply, fire, and keep a board of what is going on."""
 
-    def __init__(self, *, own: bool = False) -> None:
-        """Nothing is known yet. `own`: the agent is one that this `up` has started."""
-        self.own = own
+    def __init__(self) -> None:
+        """Nothing is known yet."""
         self.board = Board()
         self.fired = Fired()
         self._gone: set[str] = set()
@@ -164,8 +162,6 @@ class Session:
                 self._tell(row, "task")
             case LogLine(label, text, key, whole):
                 self.view.line(label, text, key, whole=whole)
-                if whole:
-                    self._hint_at_path(text)
             case Gone(key):
                 self._gone.add(key)
                 self.board.services.pop(key, None)
@@ -180,12 +176,6 @@ class Session:
                 pass
             case _:
                 assert_never(item)
-
-    def _hint_at_path(self, line: str) -> None:
-        """Once: commands have the PATH of their user, and who called us may have more on theirs."""
-        if self.own and (command := elsewhere_on_path(line)):
-            self.own = False
-            self.view.news(f"{command} is on your PATH, which is not theirs: `up --env PATH` passes it on")
 
     def done(self) -> bool:
         """Whether every task fired here has ended, and every service is up or has ended. What failed until

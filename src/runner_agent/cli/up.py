@@ -86,8 +86,8 @@ def up(
     attaches; then Ctrl-C only detaches. There, and after a crash, what is up, runs or has succeeded since the
     machine started is not fired again, unless --fire says so.
 
-    Commands get the environment of their user's login, not yours; --env and --env-file add to it. A line
-    of F is NAME=VALUE or NAME; `#` begins a comment; quotes belong to the value.
+    Of your environment commands get PATH, HOME and LANG, and what --env and --env-file name. A line of F is
+    NAME=VALUE or NAME; `#` begins a comment; quotes belong to the value. Nothing of it is in a command line.
 
     \b
     Example:
@@ -150,8 +150,8 @@ def _look_at(name: str, settings: "Settings", variables: Mapping[str, str]) -> N
     if names := wanted(file, os.environ, known):
         options = " ".join(f"--env {each}" for each in names)
         note(
-            f"Commands do not get your environment, and this file uses {', '.join(names)}. "
-            f"To pass on yours: {options}"
+            f"This file uses {', '.join(names)}, and commands do not get your environment. To pass on yours: "
+            f"{options}"
         )
 
 
