@@ -53,7 +53,7 @@ USUAL = ("postDevcontainerStart", "postEnvironmentStart")
 @click.option(
     "--until-done",
     is_flag=True,
-    help="Leave when all started tasks have ended and all started services are up; fails if one failed.",
+    help="Leave when the tasks fired have ended and the services are up or have ended; fails if one failed.",
 )
 @click.option(
     "--env",
