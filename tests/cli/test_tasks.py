@@ -67,9 +67,9 @@ class TestStart:
             execution(12, uuid(1), "RUNNING", steps={"install": "SUCCEEDED", "build": "RUNNING"}),
             execution(12, uuid(1), "SUCCEEDED", steps={"install": "SUCCEEDED", "build": "SUCCEEDED"}),
         )
-        told = cli("task", "start", "build")
+        told = cli("task", "start", "build", "--quiet")
         assert (told.code, told.out) == (0, f"{uuid(12)}\n")
-        assert told.err.splitlines()[1:] == [
+        assert told.err.splitlines() == [
             "  step install: RUNNING",
             "  step install: SUCCEEDED",
             "  step build: RUNNING",
@@ -80,10 +80,31 @@ class TestStart:
     def test_failed(self, cli: Cli, fake: FakeAgent) -> None:
         ends_as(fake, execution(12, uuid(1), "FAILED", failure="step build: exited with code 2"))
         fake.logs[f"/logs/executions/{uuid(12)}"] = [LogPart(b"make: *** Error 2\n")]
-        told = cli("task", "start", "build")
+        told = cli("task", "start", "build", "-q")
         assert (told.code, told.out) == (1, f"{uuid(12)}\n")
         assert "  | make: *** Error 2" in told.err
         assert told.err.splitlines()[-1] == "Error: Task build failed: step build: exited with code 2"
+
+    def test_what_it_writes_is_shown_and_no_failure_is_told_twice(self, cli: Cli, fake: FakeAgent) -> None:
+        failure = 'step "build" failed: build exited with code 2; last line: make: *** Error 2'
+        steps = {"install": "SUCCEEDED", "build": "FAILED"}
+        ends_as(fake, execution(12, uuid(1), "FAILED", failure=failure, steps=steps))
+        fake.logs[f"/logs/executions/{uuid(12)}"] = [LogPart(b"install | ok\nbuild | make: *** Error 2")]
+        told = cli("task", "start", "build")
+        assert (told.code, told.out) == (1, f"{uuid(12)}\n")
+        assert told.err.splitlines() == [
+            "Task build: started, execution 00000000",
+            "install | ok",
+            "build | make: *** Error 2",
+            'Error: Task build failed: step "build" failed: build exited with code 2',
+        ]
+
+    def test_only_so_long(self, cli: Cli, fake: FakeAgent) -> None:
+        ends_as(fake, execution(12, uuid(1), "RUNNING"))
+        told = cli("task", "start", "build", "--timeout", "0.2")
+        assert (told.code, told.out) == (3, f"{uuid(12)}\n")
+        assert "Task build has not ended after 0.2s. It goes on" in told.err
+        assert "StopTaskExecution" not in fake.methods()
 
     def test_stopped_is_not_succeeded(self, cli: Cli, fake: FakeAgent) -> None:
         ends_as(fake, execution(12, uuid(1), "STOPPED"))

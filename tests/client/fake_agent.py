@@ -130,7 +130,7 @@ class FakeAgent:
                 found = [
                     each for each in self.executions if not wanted or each["metadata"]["taskId"] in wanted
                 ]
-                return self._page(message, "taskExecutions", found)
+                return self._page(message, "taskExecutions", found[::-1])  # the newest first
             case "ListLiveStatus":
                 return self._page(message, "services", self.live)
             case "GetService":

@@ -161,12 +161,12 @@ class TestReferences:
     def test_executions_by_id_or_the_newest_of_a_task(self, fake: FakeAgent, agent: Agent) -> None:
         fake.tasks = [task(1, "build"), task(2, "idle")]
         fake.executions = [
-            execution(11, uuid(1), created="2026-01-01T00:00:00.5Z"),
-            execution(12, uuid(1), created="2026-01-01T00:00:00.123456789Z"),
-        ]
+            execution(12, uuid(1), created="2026-01-01T00:00:00.5Z"),
+            execution(11, uuid(1), created="2026-01-01T00:00:00.123456789Z"),
+        ]  # rule 4.9: the agent tells of the newest first, whatever the clock said
         assert find_execution(agent, uuid(12))["id"] == uuid(12)
         assert find_execution(agent, "build")["id"] == uuid(11)
         with pytest.raises(NoSuchAutomation, match="never been started"):
             find_execution(agent, "idle")
-        with pytest.raises(NoSuchAutomation, match="no task and no execution"):
+        with pytest.raises(NoSuchAutomation, match="no task or execution"):
             find_execution(agent, uuid(99))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,14 +13,27 @@ import click
 from runner_agent.cli.completing import complete_log
 from runner_agent.cli.exits import DONE, INTERRUPTED, Quit
 from runner_agent.cli.options import with_agent
-from runner_agent.cli.terminal import out_bytes
+from runner_agent.cli.reader import until_unread
+from runner_agent.cli.terminal import note, out_bytes
 from runner_agent.cli.words import FINISHED, execution_phase, reference_of, service_phase
 from runner_agent.client.agent import Agent
 from runner_agent.client.logs import LogQuery, execution_log, read_log, service_log
-from runner_agent.client.references import find_logged
+from runner_agent.client.references import (
+    ALL,
+    SHORT_ID,
+    Kind,
+    NamedExecution,
+    NamedService,
+    NamedTask,
+    NotThere,
+    find,
+    never_started,
+    task_of,
+)
+from runner_agent.client.runs import newest_run
 
 if TYPE_CHECKING:
-    from runner_agent.client.messages import Execution, Service
+    from runner_agent.client.messages import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +75,9 @@ def logs(agent: Agent, refs: tuple[str, ...], query: LogQuery) -> None:
     """Show and follow logs, of services and tasks alike.
 
     REF is the reference or id of a service or task, or the id of an execution; of a task it is the newest
-    execution. Without REF, of all that runs. One log is shown as it is; of several each line begins with the
-    name of its log. Ctrl-C ends the following and nothing else.
+    run, also one as a step of another task. Ids may be cut short. Without REF, of all that runs. One log is
+    shown as it is; of several each line begins with the name of its log. Ctrl-C ends the following and
+    nothing else.
 
     \b
     Example:
@@ -73,16 +85,37 @@ def logs(agent: Agent, refs: tuple[str, ...], query: LogQuery) -> None:
       runner-agent logs web worker build --tail 20
       runner-agent logs
     """
-    sources = [_source(find_logged(agent, ref), ref) for ref in refs] if refs else _running(agent)
+    sources = [source(agent, ref) for ref in refs] if refs else _running(agent)
     if not sources:
         raise Quit(DONE, "Nothing runs. Name a service or a task to see its last log.")
     show(agent, sources, query, prefixed=len(sources) > 1 or not refs)
 
 
-def _source(thing: Service | Execution, name: str) -> Source:
-    if "taskId" in thing.get("metadata", {}):
-        return Source(name, execution_log(thing["id"]))
-    return Source(name, service_log(thing["id"]))
+def source(agent: Agent, name: str, kinds: Sequence[Kind] = ALL) -> Source:
+    """The log of what goes by this name; of a task its newest run, be it as a step of another task. Raises
+    NoSuchAutomation.
+    """
+    match find(agent, name, kinds):
+        case NamedService(service):
+            return Source(name, service_log(service["id"]))
+        case NamedExecution(execution):
+            return Source(name, execution_log(execution["id"]))
+        case NamedTask(task):
+            return _of_task(agent, name, task)
+
+
+def _of_task(agent: Agent, name: str, task: Task) -> Source:
+    run = newest_run(agent, task)
+    if isinstance(run, NotThere):
+        raise never_started(task)
+    id_ = run.execution["id"]
+    if run.step is None:
+        return Source(name, execution_log(id_))
+    note(
+        f"{name} ran last as a step of {task_of(run.execution)}: "
+        f"`runner-agent task logs {id_[:SHORT_ID]} --step {run.step.get('label', '')}` shows this log."
+    )
+    return Source(name, execution_log(id_), step=run.step["id"])
 
 
 def _running(agent: Agent) -> list[Source]:
@@ -101,17 +134,15 @@ def show(agent: Agent, sources: Sequence[Source], query: LogQuery, *, prefixed: 
     if prefixed and query.offset is not None:
         raise click.UsageError("--offset counts the bytes of one log: name one.")
     try:
-        if prefixed:
-            _show_lines(agent, sources, query)
-        else:
-            (source,) = sources
-            for chunk in _chunks(agent, source, query):
-                out_bytes(chunk)
+        with until_unread():
+            if prefixed:
+                _show_lines(agent, sources, query)
+            else:
+                (one,) = sources
+                for chunk in _chunks(agent, one, query):
+                    out_bytes(chunk)
     except KeyboardInterrupt:
         raise Quit(INTERRUPTED) from None
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Quit(DONE) from None
 
 
 def _chunks(agent: Agent, source: Source, query: LogQuery) -> Iterator[bytes]:

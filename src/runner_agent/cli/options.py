@@ -67,7 +67,10 @@ class WaitCommand(click.Command):
         number = next((args[at + 1] for at in bare if at + 1 < options and args[at + 1][:1].isdecimal()), "")
         args = ["--wait=" if at in bare else arg for at, arg in enumerate(args)]
         try:
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
+            if number and len(ctx.params.get("refs") or ()) > 1:  # a service may be called `5`, but alone
+                raise click.UsageError(f"{number!r} behind --wait is taken for a reference")
+            return rest
         except click.UsageError as error:
             if not number:
                 raise

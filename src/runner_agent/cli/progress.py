@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
-from collections.abc import Container
 from types import TracebackType
 from typing import Self
 
@@ -19,12 +19,12 @@ FRAME = 0.15
 class Progress:
     """On standard error, so that data on standard output stay clean. Tells of each phase once."""
 
-    def __init__(self, awaited: Container[str]) -> None:
-        """`awaited`: phases that nothing is waited for after."""
-        self._awaited = awaited
+    def __init__(self) -> None:
+        """Nothing is told yet."""
         self._told: dict[str, str] = {}
         self._began = time.monotonic()
-        self._line = ""
+        self._turning: dict[str, str] = {}  # phases of what is under way
+        self._within = False  # a line of a log whose end is yet to come
         self._turn = threading.Lock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -43,41 +43,87 @@ class Progress:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-            self._erase()
+        with self._turn:
+            self._clear()
 
     @property
     def turning(self) -> bool:
         """Whether what is under way is shown, so that telling of it costs no line."""
         return self._thread is not None
 
-    def tell(self, what: str, phase: str) -> None:
-        """A line, if the phase of `what` is news."""
+    def tell(self, what: str, phase: str, *, over: bool) -> None:
+        """A line, if the phase of `what` is news. `over`: nothing is waited for after it."""
         if self._told.get(what) == phase:
             return
         self._told[what] = phase
         with self._turn:
+            self._clear()
             if self._thread is None:
                 note(f"{what}: {phase}")
-                return
-            self._erase()
-            self._line = ""
-            if phase in self._awaited:
+            elif over:
+                self._turning.pop(what, None)
                 took = show_seconds(time.monotonic() - self._began)
                 mark = paint(marks(sys.stderr).of(phase, 0), phase_colour(phase), sys.stderr)
                 note(f"{mark} {what.lstrip()}: {paint(phase, phase_colour(phase), sys.stderr)} after {took}")
             else:
-                self._line = f"{what.lstrip()}: {phase}"
+                self._turning[what] = phase
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        with self._turn:
+            self._clear()
+            note(text)
+
+    def forget(self, what: str) -> None:
+        """It is under way no more, and how it came out is told elsewhere."""
+        with self._turn:
+            self._turning.pop(what, None)
+
+    def show(self, data: bytes) -> None:
+        """Part of a log, as it is."""
+        with self._turn:
+            if not self._within:
+                self._erase()
+            sys.stderr.flush()
+            sys.stderr.buffer.write(data)
+            sys.stderr.buffer.flush()
+            self._within = not data.endswith(b"\n")
 
     def _spin(self) -> None:
         while not self._over.wait(FRAME):
             with self._turn:
-                if self._line:
+                if self._turning and not self._within:
                     now = time.monotonic() - self._began
                     mark = marks(sys.stderr).of("STARTING", int(now / FRAME))
+                    phases = [f"{what.lstrip()}: {phase}" for what, phase in self._turning.items()]
+                    line = _fitted(phases, f" for {show_seconds(now)}")
                     self._erase()
-                    sys.stderr.write(f"{paint(mark, '33', sys.stderr)} {self._line} for {show_seconds(now)}")
+                    sys.stderr.write(f"{paint(mark, '33', sys.stderr)} {line}")
                     sys.stderr.flush()
 
+    def _clear(self) -> None:
+        """The next line begins at the left."""
+        if self._within:
+            self._within = False
+            note("")
+        else:
+            self._erase()
+
     def _erase(self) -> None:
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+        if self._thread is not None:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+def _fitted(phases: list[str], tail: str) -> str:
+    """As many as find room: a line that is broken cannot be drawn over."""
+    try:
+        room = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 3
+    except OSError:
+        room = 77
+    for count in range(len(phases), 0, -1):
+        more = f" and {len(phases) - count} more" if count < len(phases) else ""
+        line = f"{', '.join(phases[:count])}{more}{tail}"
+        if len(line) <= room:
+            return line
+    return f"{phases[0]}{tail}"[:room]

@@ -69,7 +69,7 @@ _TASK = {
     "stop": "tasks:stop",
     "delete": "tasks:delete",
     "logs": "tasks:logs",
-    "list-executions": "tasks:list_executions",
+    "list-executions": "executions:list_executions",
 }
 
 service = LazyGroup(
@@ -148,6 +148,10 @@ root = LazyGroup(
         "attach": "attach:attach",
         "serve": "serve:serve",
         "status": "status:status",
+        "start": "anything:start",
+        "stop": "anything:stop",
+        "restart": "anything:restart",
+        "down": "anything:down",
         "why": "why:why",
         "logs": "logs:logs",
         "events": "events:events",
@@ -163,7 +167,7 @@ root = LazyGroup(
         "uninstall": "install:uninstall",
         "completion": "completion:completion",
     },
-    aliases={"auto": "automations", "services": "service", "tasks": "task"},
+    aliases={"auto": "automations", "services": "service", "tasks": "task", "ps": "status"},
     help="""Makes an environment's automations true: its services and tasks.
 
     \b

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,7 @@ from runner_agent.cli.completing import complete_service
 from runner_agent.cli.figures import cpu_time_of, memory_of, peak_of, processes_of
 from runner_agent.cli.logs import Source, log_options, show
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
+from runner_agent.cli.several import for_each
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.words import (
@@ -28,6 +31,7 @@ from runner_agent.client.logs import LogQuery, service_log
 from runner_agent.client.references import find_service
 
 if TYPE_CHECKING:
+    from runner_agent.cli.awaited import Awaited
     from runner_agent.client.agent_messages import LiveStatus
     from runner_agent.client.messages import Service
 
@@ -60,6 +64,10 @@ def service_table(agent: Agent, services: list[Service]) -> str:
     up = any(service_phase(each) == "RUNNING" for each in services)
     live = agent.live()["services"] if up else []
     since = {each.get("serviceId", ""): each.get("phaseSince", "") for each in live}
+    reasons = [
+        each.get("status", {}).get("failureMessage", "") if service_phase(each) == "FAILED" else ""
+        for each in services
+    ]
     rows = [
         (
             reference_of(each),
@@ -70,7 +78,7 @@ def service_table(agent: Agent, services: list[Service]) -> str:
         )
         for each in services
     ]
-    return columns(HEADERS, rows, phase=2)
+    return columns(HEADERS, rows, phase=2, notes=("REASON", reasons))
 
 
 @click.command()
@@ -130,99 +138,116 @@ def _described(service: Service, live: LiveStatus) -> str:
 
 
 _WAIT_RUNNING = "Wait until it is RUNNING, for ever or at most this long (30, 2m)."
+_REFS = click.argument("refs", metavar="REF...", nargs=-1, required=True, shell_complete=complete_service)
 
 
 @click.command(cls=WaitCommand)
-@click.argument("ref", shell_complete=complete_service)
+@_REFS
 @with_wait(_WAIT_RUNNING)
 @with_agent
-def start(agent: Agent, ref: str, wait: float | None) -> None:
-    """Start a service. Returns at once, unless told to wait.
+def start(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
+    """Start services. Returns at once, unless told to wait.
 
     \b
     Example:
       runner-agent service start web
-      runner-agent service start web --wait=60
+      runner-agent service start web worker --wait=60
     """
-    service = find_service(agent, ref)
-    agent.start_service(service["id"])
-    _started(agent, ref, service, wait)
+    services = named(agent, refs)
+    wish(services, agent.start_service, told("start", wait))
+    _started(agent, services, wait)
 
 
 @click.command(cls=WaitCommand)
-@click.argument("ref", shell_complete=complete_service)
+@_REFS
 @with_wait(_WAIT_RUNNING)
 @with_agent
-def restart(agent: Agent, ref: str, wait: float | None) -> None:
-    """Stop a service in order, then start it anew.
+def restart(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
+    """Stop services in order, then start them anew.
 
-    One wish: it holds also where the command is run by the service itself, and ends with it. A service that
-    is stopped is started.
+    One wish each: it holds also where the command is run by the service itself, and ends with it. A service
+    that is stopped is started.
 
     \b
     Example:
       runner-agent service restart web --wait
     """
-    service = find_service(agent, ref)
-    agent.restart_service(service["id"])
-    _started(agent, ref, service, wait, "restart")
+    services = named(agent, refs)
+    wish(services, agent.restart_service, told("restart", wait))
+    _started(agent, services, wait)
 
 
-def _started(agent: Agent, ref: str, service: Service, wait: float | None, what: str = "start") -> None:
-    if wait is None:
-        note(f"Service {reference_of(service)}: {what} requested.")
-        return
-    from runner_agent.cli.waiting import await_running, detaching
+def named(agent: Agent, refs: Sequence[str]) -> list[Service]:
+    """Each once. Nothing is done to any where one is unknown. Raises NoSuchAutomation."""
+    found = [find_service(agent, ref) for ref in refs]
+    return list({each["id"]: each for each in found}.values())
 
-    with detaching(f"runner-agent service get {ref}"):
-        await_running(agent, service, limit(wait))
+
+def told(word: str, wait: float | None) -> str:
+    """Who waits sees what comes of it."""
+    return f"{word} requested" if wait is None else ""
+
+
+def wish(services: Sequence[Service], ask: Callable[[str], object], told: str = "") -> None:
+    """Asks for each by its id. Raises as `for_each`."""
+    for_each(((f"Service {reference_of(each)}", partial(ask, each["id"])) for each in services), told)
+
+
+def _started(agent: Agent, services: Sequence[Service], timeout: float | None) -> None:
+    if timeout is not None:
+        from runner_agent.cli.awaited import Running
+
+        _wait(agent, [Running(agent, each) for each in services], timeout, "of the services did not come up.")
+
+
+def _wait(agent: Agent, awaited: Sequence[Awaited], timeout: float, summary: str) -> None:
+    from runner_agent.cli.waiting import detaching, wait
+
+    look = f"service get {awaited[0].name}" if len(awaited) == 1 else "status"
+    with detaching(f"runner-agent {look}"):
+        wait(agent, awaited, limit(timeout), summary)
 
 
 @click.command(cls=WaitCommand)
-@click.argument("ref", shell_complete=complete_service)
+@_REFS
 @with_wait("Wait until it is STOPPED, for ever or at most this long (30, 2m).")
 @with_agent
-def stop(agent: Agent, ref: str, wait: float | None) -> None:
-    """Stop a service in order.
+def stop(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
+    """Stop services in order, all at the same time.
 
-    Runs its stop command, or sends SIGTERM; what is left after two minutes is killed.
+    Runs the stop command, or sends SIGTERM; what is left after two minutes is killed.
 
     \b
     Example:
       runner-agent service stop web --wait
+      runner-agent service stop web worker
     """
-    service = find_service(agent, ref)
-    agent.stop_service(service["id"])
-    if wait is None:
-        note(f"Service {reference_of(service)}: stop requested.")
-        return
-    from runner_agent.cli.waiting import await_stopped, detaching
+    services = named(agent, refs)
+    wish(services, agent.stop_service, told("stop", wait))
+    if wait is not None:
+        from runner_agent.cli.awaited import Stopped
 
-    with detaching(f"runner-agent service get {ref}"):
-        await_stopped(agent, service, limit(wait))
+        _wait(agent, [Stopped(agent, each) for each in services], wait, "of the services did not stop well.")
 
 
 @click.command(cls=WaitCommand)
-@click.argument("ref", shell_complete=complete_service)
+@_REFS
 @click.option("--force", is_flag=True, help="Kill it at once instead of stopping it in order.")
 @with_wait("Wait until it is gone, for ever or at most this long (30, 2m).")
 @with_agent
-def delete(agent: Agent, ref: str, force: bool, wait: float | None) -> None:
-    """Stop a service and forget it.
+def delete(agent: Agent, refs: tuple[str, ...], force: bool, wait: float | None) -> None:
+    """Stop services and forget them.
 
     \b
     Example:
       runner-agent service delete web
     """
-    service = find_service(agent, ref)
-    agent.delete_service(service["id"], force=force)
-    if wait is None:
-        note(f"Service {reference_of(service)}: deletion requested.")
-        return
-    from runner_agent.cli.waiting import await_gone, detaching
+    services = named(agent, refs)
+    wish(services, lambda id_: agent.delete_service(id_, force=force), told("deletion", wait))
+    if wait is not None:
+        from runner_agent.cli.awaited import Deleted
 
-    with detaching(f"runner-agent service get {ref}"):
-        await_gone(agent, service, limit(wait))
+        _wait(agent, [Deleted(agent, each) for each in services], wait, "of the services are not gone.")
 
 
 @click.command()

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from runner_agent.cli.durations import show_span
+from runner_agent.cli.executions import execution_table
 from runner_agent.cli.figures import cpu_time_of, memory_of, ports_of
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import columns, emit
-from runner_agent.cli.tasks import execution_table
 from runner_agent.cli.terminal import paint
 from runner_agent.cli.words import local_time, moment, reference_of, runs_previous, service_phase
 from runner_agent.client.agent import Agent
-from runner_agent.client.references import created_at
 
 if TYPE_CHECKING:
     from runner_agent.client.agent_messages import AgentInfo, LiveNow
@@ -38,7 +38,7 @@ def status(agent: Agent, output: str) -> None:
     """
     info = agent.get_agent()
     services = list(agent.services())
-    executions = sorted(agent.executions(), key=created_at, reverse=True)[:LATEST]
+    executions = list(islice(agent.executions(), LATEST))
     live = agent.live(usage=True)
     data = {"agent": info, "services": services, "latestExecutions": executions, "live": live}
     if output != "table":
@@ -48,7 +48,7 @@ def status(agent: Agent, output: str) -> None:
         _agent(info),
         _services(services, live) if services else "No services.",
         *_previous(live),
-        execution_table(agent, executions) if executions else "No executions.",
+        execution_table(executions) if executions else "No executions.",
     ]
     emit(output, data, "\n\n".join(parts))
 
@@ -57,13 +57,17 @@ def _services(services: list[Service], live: LiveNow) -> str:
     """Those whose processes listen on something are what one looks for."""
     now = {each.get("serviceId", ""): each for each in live["services"]}
     rows: list[tuple[str, ...]] = []
+    reasons: list[str] = []
     for service in services:
         seen = now.get(service["id"], {})
         usage = seen.get("usage")
         since = local_time(seen.get("phaseSince"))
         used = cpu_time_of(usage), memory_of(usage), ports_of(usage)
-        rows.append((reference_of(service), service_phase(service), since, *used))
-    return columns(("SERVICE", "PHASE", "SINCE", "CPU TIME", "MEMORY", "PORTS"), rows, phase=1)
+        phase = service_phase(service)
+        rows.append((reference_of(service), phase, since, *used))
+        reasons.append(service.get("status", {}).get("failureMessage", "") if phase == "FAILED" else "")
+    headers = ("SERVICE", "PHASE", "SINCE", "CPU TIME", "MEMORY", "PORTS")
+    return columns(headers, rows, phase=1, notes=("REASON", reasons))
 
 
 def _previous(live: LiveNow) -> list[str]:

@@ -38,14 +38,35 @@ def as_yaml(data: object) -> str:
     return dumped.rstrip("\n")
 
 
-def columns(headers: Sequence[str], rows: Sequence[Sequence[str]], phase: int | None = None) -> str:
-    """An aligned table; column `phase` is coloured. On a terminal it is fitted into the terminal's width."""
+def columns(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    phase: int | None = None,
+    notes: tuple[str, Sequence[str]] | None = None,
+) -> str:
+    """An aligned table; column `phase` is coloured. On a terminal it is fitted into the terminal's width.
+
+    `notes`, a header and a text for each row, "" for most: what finds no room behind its row stands below it.
+    """
     widths = [max(len(row[at]) for row in (headers, *rows)) for at in range(len(headers))]
-    if sys.stdout.isatty():
-        widths = fitted(widths, _room(), phase)
-    lines = [_line([*headers], widths, None)]
-    lines += [_line(row, widths, phase) for row in rows]
+    room = _room() if sys.stdout.isatty() else None
+    if room is not None:
+        widths = fitted(widths, room, phase)
+    header, texts = notes or ("", [""] * len(rows))
+    lines = [_line([*headers], widths, None, header if any(texts) else "")]
+    for row, text in zip(rows, texts, strict=True):
+        flat = " ".join(text.split())
+        if room is not None and _width(widths) + len(GAP) + len(flat) > room:
+            lines += [_line(row, widths, phase), *_below(flat, room)]
+        else:
+            lines.append(_line(row, widths, phase, flat))
     return "\n".join(lines)
+
+
+def _below(text: str, room: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, max(room, 20), initial_indent="    ", subsequent_indent="    ")
 
 
 def fitted(widths: Sequence[int], room: int, phase: int | None = None) -> list[int]:
@@ -94,11 +115,11 @@ def _room() -> int:
         return 80
 
 
-def _line(row: Sequence[str], widths: Sequence[int], phase: int | None) -> str:
+def _line(row: Sequence[str], widths: Sequence[int], phase: int | None, behind: str = "") -> str:
     cells: list[str] = []
     for at, (cell, width) in enumerate(zip(row, widths, strict=False)):  # columns that found no room
         cut = cell if len(cell) <= width else cell[: width - 1] + "…"
         colour = phase_colour(cell) if at == phase else ""
-        padding = " " * (width - len(cut)) if at < len(widths) - 1 else ""
+        padding = " " * (width - len(cut)) if behind or at < len(widths) - 1 else ""
         cells.append(paint(cut, colour, sys.stdout) + padding)
-    return GAP.join(cells).rstrip()
+    return GAP.join([*cells, behind]).rstrip()

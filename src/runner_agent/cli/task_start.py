@@ -1,40 +1,91 @@
-"""`task start`: runs a task and waits for it."""
+"""`task start`: runs tasks, shows what they write, and waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_task
+from runner_agent.cli.durations import Duration
+from runner_agent.cli.exits import TIMED_OUT
 from runner_agent.cli.options import with_agent
-from runner_agent.cli.terminal import note, out
-from runner_agent.cli.words import reference_of
+from runner_agent.cli.terminal import out
 from runner_agent.client.agent import Agent
-from runner_agent.client.references import find_task
+from runner_agent.client.references import SHORT_ID, find_task, id_or_reference
+
+if TYPE_CHECKING:
+    from runner_agent.cli.awaited import Awaited, Running
+    from runner_agent.client.messages import Execution
 
 
 @click.command()
-@click.argument("ref", shell_complete=complete_task)
+@click.argument("refs", metavar="REF...", nargs=-1, required=True, shell_complete=complete_task)
 @click.option("--dont-wait", is_flag=True, help="Return at once; the task goes on.")
+@click.option(
+    "--timeout",
+    type=Duration(),
+    metavar="SECONDS",
+    help="Wait at most this long (30, 2m); then end with 3, and the task goes on.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Do not show what it writes.")
 @with_agent
-def start(agent: Agent, ref: str, dont_wait: bool) -> None:
+def start(agent: Agent, refs: tuple[str, ...], dont_wait: bool, timeout: float | None, quiet: bool) -> None:
     """Start a task, with all it depends on, and wait for it.
 
-    Prints the id of the execution on standard output. The exit code is 0 only if the task succeeded.
-    Ctrl-C ends the waiting, not the task.
+    Prints the id of the execution on standard output, and what it writes on standard error; with more than
+    one step each line begins with the name of its step. The exit code is 0 only if the task succeeded. Ctrl-C
+    ends the waiting, not the task.
 
     \b
     Example:
       runner-agent task start build
+      runner-agent task start build --timeout 10m --quiet
       id=$(runner-agent task start build --dont-wait)
     """
     tell_broken(agent)
-    task = find_task(agent, ref)
-    execution = agent.start_task(task["id"])
+    tasks = {task["id"]: id_or_reference(task) for task in [find_task(agent, ref) for ref in refs]}
+    started = [(agent.start_task(id_), reference) for id_, reference in tasks.items()]
     if dont_wait:
-        out(execution["id"])
+        for execution, _ in started:
+            out(execution["id"])
         return
-    from runner_agent.cli.waiting import await_execution, detaching
+    follow(agent, started, timeout, quiet=quiet)
 
-    with detaching(f"runner-agent task logs {execution['id']}"):
-        out(execution["id"])  # whoever reads it may interrupt us at once
-        note(f"Task {reference_of(task)}: started; its log: runner-agent task logs {reference_of(task)}")
-        await_execution(agent, execution, reference_of(task))
+
+def follow(
+    agent: Agent,
+    started: Sequence[tuple[Execution, str]],
+    timeout: float | None,
+    *,
+    quiet: bool = False,
+    services: Sequence[Running] = (),
+) -> None:
+    """Tells of executions that have just been started, with the references of their tasks, shows their logs
+    and waits for them, and for services to be up. Raises Quit unless all came out well.
+    """
+    from runner_agent.cli.awaited import Done
+    from runner_agent.cli.progress import Progress
+    from runner_agent.cli.run_log import RunLogs
+    from runner_agent.cli.waiting import await_all, detaching, settle
+
+    names = {execution["id"]: reference for execution, reference in started}
+    look = f"task logs {' '.join(id_[:SHORT_ID] for id_ in names)}" if names else "status"
+    tasks = [Done(agent, execution, name, shown=not quiet) for execution, name in started]
+    awaited: list[Awaited] = [*tasks, *services]
+    with detaching(f"runner-agent {look}"), Progress() as progress:
+        for id_, reference in names.items():
+            out(id_)  # whoever reads it may interrupt us at once
+            if not quiet:
+                progress.say(f"Task {reference}: started, execution {id_[:SHORT_ID]}")
+        logs = None if quiet else RunLogs(agent, progress, names)
+        failures = await_all(agent, awaited, timeout, progress)
+        if logs is not None:
+            late = {each.key for each, ending in failures if ending.code == TIMED_OUT}
+            logs.finish(names.keys() - late)
+            for each in tasks:
+                if each.key not in {failed.key for failed, _ in failures}:
+                    progress.tell(each.what, "SUCCEEDED", over=True)
+    settle(failures, len(awaited), "did not come out well.")

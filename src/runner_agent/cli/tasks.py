@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_execution, complete_task
-from runner_agent.cli.logs import Source, log_options, show
+from runner_agent.cli.logs import Source, log_options, show, source
 from runner_agent.cli.options import with_agent, with_output
+from runner_agent.cli.several import for_each
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.words import (
@@ -24,9 +26,17 @@ from runner_agent.cli.words import (
     triggers,
 )
 from runner_agent.client.agent import Agent
-from runner_agent.client.errors import ApiError, NoSuchAutomation
+from runner_agent.client.errors import NoSuchAutomation
 from runner_agent.client.logs import LogQuery, execution_log
-from runner_agent.client.references import created_at, find_execution, find_task, is_id
+from runner_agent.client.references import (
+    Named,
+    NamedExecution,
+    NamedService,
+    NamedTask,
+    find,
+    find_execution,
+    find_task,
+)
 
 if TYPE_CHECKING:
     from runner_agent.client.messages import Execution, Service, Task
@@ -53,20 +63,20 @@ def list_(agent: Agent, output: str) -> None:
 
 
 def newest_by_task(agent: Agent) -> dict[str, Execution]:
-    """The newest execution of each task that was ever started."""
+    """The newest execution of each task that was ever started: the agent tells of the newest first."""
     newest: dict[str, Execution] = {}
     for each in agent.executions():
-        task_id = each.get("metadata", {}).get("taskId", "")
-        if task_id not in newest or created_at(newest[task_id]) < created_at(each):
-            newest[task_id] = each
+        newest.setdefault(each.get("metadata", {}).get("taskId", ""), each)
     return newest
 
 
 def _table(agent: Agent, tasks: list[Task]) -> str:
     newest = newest_by_task(agent)
     rows: list[tuple[str, ...]] = []
+    reasons: list[str] = []
     for each in tasks:
         last = newest.get(each["id"])
+        reasons.append(last.get("status", {}).get("failureMessage", "") if last else "")
         rows.append(
             (
                 reference_of(each),
@@ -76,7 +86,8 @@ def _table(agent: Agent, tasks: list[Task]) -> str:
                 triggers(each.get("metadata", {})) or NOTHING,
             )
         )
-    return columns(("REFERENCE", "NAME", "LAST RUN", "STARTED", "TRIGGERS"), rows, phase=2)
+    headers = ("REFERENCE", "NAME", "LAST RUN", "STARTED", "TRIGGERS")
+    return columns(headers, rows, phase=2, notes=("REASON", reasons))
 
 
 @click.command()
@@ -91,23 +102,13 @@ def get(agent: Agent, ref: str, output: str) -> None:
       runner-agent task get build
       runner-agent task get 0198f0c2-5a3e-7cc0-8a0c-1f1a5a3a9c11
     """
-    execution = _execution_by_id(agent, ref)
-    if execution is not None:
-        emit(output, execution, _described_execution(agent, execution) if output == "table" else "")
-        return
-    task = find_task(agent, ref)
-    emit(output, task, _described(agent, task) if output == "table" else "")
-
-
-def _execution_by_id(agent: Agent, ref: str) -> Execution | None:
-    if not is_id(ref):
-        return None
-    try:
-        return agent.get_execution(ref)
-    except ApiError as error:
-        if error.code == "not_found":
-            return None
-        raise
+    match find(agent, ref, (NamedExecution, NamedTask)):
+        case NamedExecution(execution):
+            emit(output, execution, _described_execution(agent, execution) if output == "table" else "")
+        case NamedTask(task):
+            emit(output, task, _described(agent, task) if output == "table" else "")
+        case NamedService():
+            raise AssertionError(ref)
 
 
 def _described(agent: Agent, task: Task) -> str:
@@ -172,46 +173,59 @@ def task_names(agent: Agent) -> dict[str, str]:
 
 
 @click.command()
-@click.argument("ref", metavar="REF|EXECUTION-ID", shell_complete=complete_execution)
+@click.argument(
+    "refs", metavar="REF|EXECUTION-ID...", nargs=-1, required=True, shell_complete=complete_execution
+)
 @with_agent
-def stop(agent: Agent, ref: str) -> None:
-    """Stop an execution, or all of a task.
+def stop(agent: Agent, refs: tuple[str, ...]) -> None:
+    """Stop executions, or all of a task.
 
     Sends SIGTERM; what is left after two minutes is killed.
 
     \b
     Example:
       runner-agent task stop build
+      runner-agent task stop build 0198f0c2
     """
-    execution = _execution_by_id(agent, ref)
-    if execution is not None:
-        agent.stop_execution(execution["id"])
-        note(f"Execution {execution['id']}: stop requested.")
-        return
-    task = find_task(agent, ref)
-    running = [
-        each for each in agent.executions({"taskIds": [task["id"]]}) if execution_phase(each) not in FINISHED
-    ]
+    found = [(ref, find(agent, ref, (NamedExecution, NamedTask))) for ref in refs]
+    for_each((ref, partial(stop_named, agent, named)) for ref, named in found)
+
+
+def stop_named(agent: Agent, named: Named) -> None:
+    """Asks for the stop of an execution, or of all of a task that run, and says so."""
+    if isinstance(named, NamedTask):
+        running = unfinished(agent, named.task)
+        if not running:
+            note(f"Task {reference_of(named.task)} is not running.")
+    else:
+        running = [named.execution] if isinstance(named, NamedExecution) else []
     for each in running:
         agent.stop_execution(each["id"])
         note(f"Execution {each['id']}: stop requested.")
-    if not running:
-        note(f"Task {reference_of(task)} is not running.")
+
+
+def unfinished(agent: Agent, task: Task) -> list[Execution]:
+    """The executions of a task that have not ended."""
+    return [
+        each for each in agent.executions({"taskIds": [task["id"]]}) if execution_phase(each) not in FINISHED
+    ]
 
 
 @click.command()
-@click.argument("ref", shell_complete=complete_task)
+@click.argument("refs", metavar="REF...", nargs=-1, required=True, shell_complete=complete_task)
 @with_agent
-def delete(agent: Agent, ref: str) -> None:
-    """Stop a task's executions and forget it.
+def delete(agent: Agent, refs: tuple[str, ...]) -> None:
+    """Stop the executions of tasks and forget them.
 
     \b
     Example:
       runner-agent task delete build
     """
-    task = find_task(agent, ref)
-    agent.delete_task(task["id"])
-    note(f"Task {reference_of(task)}: deletion requested.")
+    tasks = {task["id"]: task for task in [find_task(agent, ref) for ref in refs]}
+    for_each(
+        ((f"Task {reference_of(task)}", partial(agent.delete_task, id_)) for id_, task in tasks.items()),
+        "deletion requested",
+    )
 
 
 @click.command()
@@ -224,8 +238,8 @@ def delete(agent: Agent, ref: str) -> None:
 def logs(agent: Agent, refs: tuple[str, ...], step: str | None, query: LogQuery) -> None:
     """Show and follow logs of executions.
 
-    Of a task it is the newest execution. Follows until they have ended; Ctrl-C ends the following, not the
-    task. Of several, each line begins with the name given.
+    Of a task it is the newest run, also one as a step of another task. Follows until they have ended; Ctrl-C
+    ends the following, not the task. Of several, each line begins with the name given.
 
     \b
     Example:
@@ -233,12 +247,15 @@ def logs(agent: Agent, refs: tuple[str, ...], step: str | None, query: LogQuery)
       runner-agent task logs build test
       runner-agent task logs build --step install --no-follow --tail 20
     """
-    sources: list[Source] = []
-    for ref in refs:
-        execution = find_execution(agent, ref)
-        only = _step_id(execution, step) if step else ""
-        sources.append(Source(ref, execution_log(execution["id"]), step=only))
+    sources = [_source(agent, ref, step) for ref in refs]
     show(agent, sources, query, prefixed=len(sources) > 1)
+
+
+def _source(agent: Agent, ref: str, step: str | None) -> Source:
+    if not step:
+        return source(agent, ref, (NamedExecution, NamedTask))
+    execution = find_execution(agent, ref)
+    return Source(ref, execution_log(execution["id"]), step=_step_id(execution, step))
 
 
 def _step_id(execution: Execution, name: str) -> str:
@@ -246,46 +263,11 @@ def _step_id(execution: Execution, name: str) -> str:
     for step in steps:
         if name in {step["id"], step.get("label")}:
             return step["id"]
-    known = ", ".join(step.get("label", step["id"]) for step in steps)
-    raise NoSuchAutomation(f"Execution {execution['id']} has no step {name!r}. There is: {known}.")
-
-
-@click.command(name="list-executions")
-@click.argument("ref", required=False, shell_complete=complete_task)
-@click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most."
-)
-@with_output
-@with_agent
-def list_executions(agent: Agent, ref: str | None, limit: int, output: str) -> None:
-    """Show executions, newest first.
-
-    \b
-    Example:
-      runner-agent task list-executions
-      runner-agent task list-executions build
-    """
-    where = find_task(agent, ref)["id"] if ref else ""
-    found = agent.executions({"taskIds": [where]} if where else None)
-    executions = sorted(found, key=created_at, reverse=True)[:limit]
-    if output == "table" and not executions:
-        note("No executions. Start one with `runner-agent task start REF`.")
-        return
-    emit(output, executions, execution_table(agent, executions) if output == "table" else "")
-
-
-def execution_table(agent: Agent, executions: list[Execution]) -> str:
-    """The table of `task list-executions`."""
-    names = task_names(agent)
-    rows = [
-        (
-            each["id"],
-            names.get(each.get("metadata", {}).get("taskId", ""), NOTHING),
-            execution_phase(each),
-            local_time(each.get("metadata", {}).get("startedAt")),
-            duration_of(each),
-            each.get("metadata", {}).get("startedBy", ""),
-        )
-        for each in executions
-    ]
-    return columns(("ID", "TASK", "PHASE", "STARTED", "DURATION", "STARTED BY"), rows, phase=2)
+    match [step["id"] for step in steps if step["id"].startswith(name.lower())]:
+        case [id_]:
+            return id_
+        case [_, *_] as several:
+            raise NoSuchAutomation(f"{len(several)} ids of steps begin with {name!r}: {', '.join(several)}.")
+        case _:
+            known = ", ".join(step.get("label", step["id"]) for step in steps)
+            raise NoSuchAutomation(f"Execution {execution['id']} has no step {name!r}. There is: {known}.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
 
 from runner_agent.cli.broken_file import tell_broken
-from runner_agent.cli.exits import FAILED, INVALID, TIMED_OUT, Quit
+from runner_agent.cli.exits import FAILED, INVALID, Quit
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note
@@ -18,6 +17,7 @@ from runner_agent.client.agent import Agent
 from runner_agent.client.errors import ApiError
 
 if TYPE_CHECKING:
+    from runner_agent.cli.awaited import Awaited
     from runner_agent.client.agent_messages import FireResult, Firing, Started
 
 
@@ -90,37 +90,25 @@ def _told(result: FireResult, once: str, *, dry_run: bool) -> str:
 
 def await_firing(agent: Agent, firing: Firing, timeout: float | None) -> None:
     """Until its tasks have ended and its services are up. Raises Quit if one failed or took too long."""
-    from runner_agent.cli.waiting import await_execution, await_running
+    from runner_agent.cli.awaited import Done, Running
+    from runner_agent.cli.progress import Progress
+    from runner_agent.cli.waiting import await_all, settle
 
-    deadline = None if timeout is None else time.monotonic() + timeout
-    failures: list[Quit] = []
-
-    def left() -> float | None:
-        return None if deadline is None else max(deadline - time.monotonic(), 0)
-
+    awaited: list[Awaited] = []
     for started in firing.get("executions", []):
         try:
             execution = agent.get_execution(started.get("id", ""))
-            await_execution(agent, execution, started.get("reference", ""), left())
-        except Quit as failure:
-            failures.append(failure)
+            awaited.append(Done(agent, execution, started.get("reference", "")))
         except ApiError as error:
             _tell_gone(error, "task", started)
     for started in firing.get("services", []):
         try:
-            await_running(agent, agent.get_service(started.get("id", "")), left())
-        except Quit as failure:
-            failures.append(failure)
+            awaited.append(Running(agent, agent.get_service(started.get("id", ""))))
         except ApiError as error:
             _tell_gone(error, "service", started)
-    if failures:
-        for each in failures:
-            note(str(each))
-        late = any(each.code == TIMED_OUT for each in failures)
-        raise Quit(
-            TIMED_OUT if late else FAILED,
-            f"{len(failures)} of what {firing.get('event')} started did not come up.",
-        )
+    with Progress() as progress:
+        failures = await_all(agent, awaited, timeout, progress)
+    settle(failures, len(awaited), f"of what {firing.get('event')} started did not come up.")
 
 
 def _tell_gone(error: ApiError, kind: str, started: Started) -> None:

@@ -1,28 +1,23 @@
-"""Waiting for services and executions: progress on standard error, a failure told with its last log lines."""
+"""Waiting for several things at once: each is told when it is there, and why it will never be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import functools
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
 
+from runner_agent.cli.awaited import Awaited, Ending
 from runner_agent.cli.durations import show_seconds
-from runner_agent.cli.exits import FAILED, INTERRUPTED, TIMED_OUT, Quit
+from runner_agent.cli.exits import INTERRUPTED, TIMED_OUT, Quit
 from runner_agent.cli.progress import Progress
 from runner_agent.cli.terminal import note
-from runner_agent.cli.words import FINISHED, execution_phase, reference_of, service_phase, short
 from runner_agent.client.agent import Agent
-from runner_agent.client.errors import ApiError, ClientError, WaitTimedOut
-from runner_agent.client.logs import execution_log, last_lines, service_log
-from runner_agent.client.watch import Pending, wait_for
-
-if TYPE_CHECKING:
-    from runner_agent.client.messages import Execution, Service
+from runner_agent.client.errors import ClientError
+from runner_agent.client.logs import last_lines
+from runner_agent.client.watch import wait_for_each
 
 EVIDENCE = 10
 """Lines of the log shown with a failure."""
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -36,162 +31,90 @@ def detaching(look: str) -> Generator[None]:
         ) from None
 
 
-def await_running(agent: Agent, service: Service, timeout: float | None) -> None:
-    """Until the session wished for is RUNNING. Raises Quit if it ended before that, or took too long."""
-    reference = reference_of(service)
-    progress = Progress(FINISHED | {"RUNNING"})
-
-    def look() -> Service | Pending:
-        now = _service(agent, service["id"], reference)
-        spec, status = now.get("spec", {}), now.get("status", {})
-        if short(spec.get("desiredPhase", "")) == "STOPPED":
-            raise Quit(FAILED, f"Service {reference} was stopped by somebody else before it was RUNNING.")
-        if status.get("session") != spec.get("session"):
-            return Pending()
-        phase = service_phase(now)
-        progress.tell(f"Service {reference}", phase)
-        return now if phase in {"RUNNING", "FAILED", "STOPPED"} else Pending()
-
-    with progress:
-        found = _within(
-            timeout, f"Service {reference} is not RUNNING", lambda: _wait(agent, look, service["id"], timeout)
-        )
-    match service_phase(found):
-        case "FAILED":
-            raise _failed(agent, f"Service {reference}", service_log(service["id"]), found)
-        case "STOPPED" if found.get("spec", {}).get("commands", {}).get("ready"):
-            raise Quit(
-                FAILED,
-                f"Service {reference} ended before it was ready: its start command exited with code 0.",
-            )
-        case "STOPPED":
-            note(f"Service {reference} has ended already: its start command exited with code 0.")
-        case _:
-            pass
+def wait(agent: Agent, awaited: Sequence[Awaited], timeout: float | None, summary: str = "") -> None:
+    """For all of them. Raises Quit: of one thing with what is the matter with it; of several with the worst
+    code and `{count} {summary}`, after each has been told.
+    """
+    with Progress() as progress:
+        failures = await_all(agent, awaited, timeout, progress)
+    settle(failures, len(awaited), summary)
 
 
-def await_stopped(agent: Agent, service: Service, timeout: float | None) -> None:
-    """Until nothing of it runs. `service` is how it was before: what had FAILED then is no failure now."""
-    reference = reference_of(service)
-    progress = Progress(FINISHED)
+def await_all(
+    agent: Agent, awaited: Sequence[Awaited], timeout: float | None, progress: Progress
+) -> list[tuple[Awaited, Ending]]:
+    """Those that did not come out well, or not in time."""
+    looks = {each.key: functools.partial(each.look, progress) for each in awaited}
+    found = wait_for_each(agent.transport, looks, timeout) if looks else {}
+    failures: list[tuple[Awaited, Ending]] = []
+    for each in awaited:
+        ending = found.get(each.key) or _late(each, timeout or 0.0)
+        if ending.remark:
+            progress.say(ending.remark)
+        if ending.failure:
+            failures.append((each, ending))
+    explained: set[str] = set()
+    for each, ending in failures:
+        if ending.cause and ending.cause in explained:
+            continue
+        explained.add(ending.cause)
+        whose = "its" if len(awaited) == 1 else f"{each.name}'s"
+        about = "" if len(awaited) == 1 else f"{each.name}: "
+        for line in (*_last_lines(agent, ending.log, whose), *_why(agent, ending, about)):
+            progress.say(line)
+    return failures
 
-    def look() -> Service | Pending | None:
-        try:
-            now = agent.get_service(service["id"])
-        except ApiError as error:
-            if error.code == "not_found":
-                return None
-            raise
-        if short(now.get("spec", {}).get("desiredPhase", "")) == "RUNNING":
-            raise Quit(FAILED, f"Service {reference} was started again by somebody else.")
-        phase = service_phase(now)
-        progress.tell(f"Service {reference}", phase)
-        return now if phase in {"STOPPED", "FAILED"} else Pending()
 
-    with progress:
-        found = _within(
-            timeout, f"Service {reference} is not STOPPED", lambda: _wait(agent, look, service["id"], timeout)
-        )
-    before = service_phase(service), service.get("status", {}).get("session")
-    if found is None or service_phase(found) == "STOPPED":
+def settle(failures: Sequence[tuple[Awaited, Ending]], count: int, summary: str) -> None:
+    """As `wait`, of `count` things that were awaited."""
+    if not failures:
         return
-    if before == ("FAILED", found.get("status", {}).get("session")):
-        note(f"Service {reference} was not running: it had failed before.")
-        return
-    raise _failed(agent, f"Service {reference}", service_log(service["id"]), found)
+    if count == 1:
+        _, ending = failures[0]
+        raise Quit(ending.code, ending.failure)
+    for text in together(failures):
+        note(text)
+    raise Quit(max(ending.code for _, ending in failures), f"{len(failures)} {summary}")
 
 
-def await_gone(agent: Agent, service: Service, timeout: float | None) -> None:
-    """Until the agent knows it no more."""
-
-    def look() -> bool | Pending:
-        try:
-            agent.get_service(service["id"])
-        except ApiError as error:
-            if error.code == "not_found":
-                return True
-            raise
-        return Pending()
-
-    _within(
-        timeout,
-        f"Service {reference_of(service)} is not gone",
-        lambda: _wait(agent, look, service["id"], timeout),
-    )
-    note(f"Service {reference_of(service)}: DELETED")
+def together(failures: Iterable[tuple[Awaited, Ending]]) -> list[str]:
+    """What several have failed of is said once, with all their names."""
+    told: dict[str, list[tuple[Awaited, Ending]]] = {}
+    for each, ending in failures:
+        told.setdefault(ending.cause or each.key, []).append((each, ending))
+    texts: list[str] = []
+    for same in told.values():
+        _, ending = same[0]
+        if len(same) > 1:
+            names = ", ".join(each.name for each, _ in same)
+            texts.append(f"Tasks {names} failed: {ending.cause}")
+        else:
+            texts.append(ending.failure)
+    return texts
 
 
-def await_execution(agent: Agent, execution: Execution, task: str, timeout: float | None = None) -> None:
-    """Until it has ended. Raises Quit unless it SUCCEEDED."""
-    progress = Progress(FINISHED)
-
-    def look() -> Execution | Pending:
-        now = agent.get_execution(execution["id"])
-        tell_steps(now, progress)
-        phase = execution_phase(now)
-        ended = phase in {"SUCCEEDED", "FAILED", "STOPPED"}
-        if ended or progress.turning:
-            progress.tell(f"Task {task}", phase)
-        return now if ended else Pending()
-
-    with progress:
-        found = _within(
-            timeout, f"Task {task} has not ended", lambda: _wait(agent, look, execution["id"], timeout)
-        )
-    match execution_phase(found):
-        case "FAILED":
-            raise _failed(agent, f"Task {task}", execution_log(execution["id"]), found)
-        case "STOPPED":
-            message = found.get("status", {}).get("failureMessage", "")
-            raise Quit(FAILED, f"Task {task} was stopped{f': {message}' if message else ''}.")
-        case _:
-            pass
+def _late(awaited: Awaited, timeout: float) -> Ending:
+    lacking = f"{awaited.what} {awaited.lacks} after {show_seconds(timeout)}."
+    failure = f"{lacking} It goes on: waiting stops nothing."
+    return Ending(failure, code=TIMED_OUT, explains=awaited.explains)
 
 
-def tell_steps(execution: Execution, progress: Progress) -> None:
-    """The phases of an execution's steps; a plan of one step says nothing that the execution does not."""
-    labels = {
-        step["id"]: step.get("label", step["id"])
-        for group in execution.get("spec", {}).get("plan", [])
-        for step in group.get("steps", [])
-    }
-    for step in execution.get("status", {}).get("steps", []) if len(labels) > 1 else []:
-        phase = short(step.get("phase", ""))
-        if phase != "PENDING":
-            progress.tell(f"  step {labels.get(step['id'], step['id'])}", phase)
-
-
-def _service(agent: Agent, service_id: str, reference: str) -> Service:
-    try:
-        return agent.get_service(service_id)
-    except ApiError as error:
-        if error.code == "not_found":
-            raise Quit(FAILED, f"Service {reference} was deleted by somebody else.") from None
-        raise
-
-
-def _wait(agent: Agent, look: Callable[[], T | Pending], about: str, timeout: float | None) -> T:
-    return wait_for(agent.transport, look, {about}, timeout)
-
-
-def _within(timeout: float | None, what: str, wait: Callable[[], T]) -> T:
-    try:
-        return wait()
-    except WaitTimedOut:
-        assert timeout is not None
-        raise Quit(
-            TIMED_OUT, f"{what} after {show_seconds(timeout)}. It goes on: waiting stops nothing."
-        ) from None
-
-
-def _failed(agent: Agent, what: str, log: str, thing: Service | Execution) -> Quit:
-    message = thing.get("status", {}).get("failureMessage", "") or "no reason was given"
+def _last_lines(agent: Agent, log: str, whose: str) -> list[str]:
+    if not log:
+        return []
     try:
         evidence = last_lines(agent.transport, log, EVIDENCE)
     except ClientError:
-        evidence = ""  # the failure is the news, not that its log cannot be read
-    if evidence:
-        note("Last lines of its log:")
-        for line in evidence.splitlines():
-            note(f"  | {line}")
-    return Quit(FAILED, f"{what} failed: {message}")
+        return []  # the failure is the news, not that its log cannot be read
+    title = [f"Last lines of {whose} log:"] if evidence else []
+    return [*title, *(f"  | {line}" for line in evidence.splitlines())]
+
+
+def _why(agent: Agent, ending: Ending, about: str) -> list[str]:
+    """What the agent says that bears on it: who else listens where it wanted to, say."""
+    if not ending.explains:
+        return []
+    try:
+        return [f"  - {about}{reason}" for reason in agent.explain(id_=ending.explains).get("reasons", [])]
+    except ClientError:
+        return []

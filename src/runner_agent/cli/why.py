@@ -18,33 +18,33 @@ from runner_agent.cli.tables import columns, emit
 from runner_agent.cli.terminal import paint, phase_colour, wrapped
 from runner_agent.cli.words import NOTHING, counted, local_time, moment
 from runner_agent.client.agent import Agent
-from runner_agent.client.references import explain
+from runner_agent.client.references import SHORT_ID, explain
 
 if TYPE_CHECKING:
     from runner_agent.client.agent_messages import Explanation, RunSeen, StepSeen
 
-SHORT_ID = 8
-
 
 @click.command()
-@click.argument("ref", shell_complete=complete_log)
+@click.argument("refs", metavar="REF...", nargs=-1, required=True, shell_complete=complete_log)
 @with_output
 @with_agent
-def why(agent: Agent, ref: str, output: str) -> None:
+def why(agent: Agent, refs: tuple[str, ...], output: str) -> None:
     """Say why something is as it is.
 
-    REF is the reference or id of a service or task, or the id of an execution; of a task the latest execution
-    is explained. The first line is the answer; below it stands what bears on it: who wished it and when, what
-    runs, what `ready` said last, the last lines of the log.
+    REF is the reference or id of a service or task, or the id of an execution, be it cut short; of a task the
+    latest execution is explained. The first line is the answer; below it stands what bears on it: who wished
+    it and when, what runs, what `ready` said last, the last lines of the log. JSON of several is a list.
 
     \b
     Example:
       runner-agent why web
-      runner-agent why 3f1c6f0e-5a0e-4c57-9a57-0c3c1f9d2b11 --json
+      runner-agent why web database
+      runner-agent why 3f1c6f0e --json
     """
     tell_broken(agent)
-    found = explain(agent, ref)
-    emit(output, found, _readable(as_text(found)) if output == "table" else "")
+    found = [explain(agent, ref) for ref in refs]
+    table = "\n\n".join(_readable(as_text(each)) for each in found) if output == "table" else ""
+    emit(output, found[0] if len(found) == 1 else found, table)
 
 
 def _readable(text: str) -> str:

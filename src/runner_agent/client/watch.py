@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Container, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -88,6 +88,34 @@ def wait_for(
 
     `timeout` is in seconds. Raises WaitTimedOut, AgentUnreachable, and what `look` raises.
     """
+    return _attend(transport, lambda _: look(), ids, timeout)
+
+
+def wait_for_each(
+    transport: Transport, looks: Mapping[str, Callable[[], T | Pending]], timeout: float | None = None
+) -> Mapping[str, T]:
+    """By the id that a look is about, what it finds once it is not Pending: of all, or of those that came
+    within `timeout` seconds. One subscription serves all; each looks at first and when its id changes.
+
+    Raises AgentUnreachable, and what a look raises.
+    """
+    found: dict[str, T] = {}
+
+    def look(changed: str) -> bool | Pending:
+        for key in [changed] if changed else looks:
+            if key not in found and not isinstance(now := looks[key](), Pending):
+                found[key] = now
+        return True if len(found) == len(looks) else Pending()
+
+    with suppress(WaitTimedOut):
+        _attend(transport, look, looks, timeout)
+    return found
+
+
+def _attend(
+    transport: Transport, look: Callable[[str], T | Pending], ids: Container[str], timeout: float | None
+) -> T:
+    """`look` is told the id that changed, "" for any of them: at first, and after a gap."""
     deadline = None if timeout is None else time.monotonic() + timeout
     connected = False
     lost_at = 0.0
@@ -95,8 +123,9 @@ def wait_for(
         try:
             with watching(transport) as watch:
                 connected, lost_at = True, 0.0
-                while isinstance(found := look(), Pending):
-                    _next_of(watch, ids, deadline)
+                changed = ""
+                while isinstance(found := look(changed), Pending):
+                    changed = _next_of(watch, ids, deadline)
                 return found
         except AgentUnreachable:
             now = time.monotonic()
@@ -108,8 +137,8 @@ def wait_for(
             time.sleep(RETRY)
 
 
-def _next_of(watch: Watch, ids: Container[str], deadline: float | None) -> None:
-    """Returns at the next event of one of `ids`."""
+def _next_of(watch: Watch, ids: Container[str], deadline: float | None) -> str:
+    """The one of `ids` that the next event is of."""
     while True:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
@@ -118,5 +147,6 @@ def _next_of(watch: Watch, ids: Container[str], deadline: float | None) -> None:
             event = watch.next(left)
         except TimeoutError:
             raise WaitTimedOut("timed out") from None
-        if event.get("resourceId", "") in ids:
-            return
+        changed = event.get("resourceId", "")
+        if changed in ids:
+            return changed
