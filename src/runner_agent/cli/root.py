@@ -152,6 +152,7 @@ root = LazyGroup(
         "stop": "anything:stop",
         "restart": "anything:restart",
         "down": "anything:down",
+        "wait": "wait:wait",
         "why": "why:why",
         "logs": "logs:logs",
         "events": "events:events",
