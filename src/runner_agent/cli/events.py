@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from runner_agent.cli.completing import complete_log
-from runner_agent.cli.exits import DONE, Quit
-from runner_agent.cli.options import with_agent
+from runner_agent.cli.options import with_agent, with_output
+from runner_agent.cli.reader import until_unread
+from runner_agent.cli.tables import as_yaml
 from runner_agent.cli.terminal import note, out, paint, phase_colour
 from runner_agent.cli.words import local_time
 from runner_agent.client.agent import Agent
+from runner_agent.client.errors import NoSuchAutomation
 from runner_agent.client.news import latest, news
+from runner_agent.client.references import SHORT_ID, find, id_of, is_id, is_reference
 
 if TYPE_CHECKING:
     from runner_agent.client.agent_messages import TimelineEntry
-
-SHORT_ID = 8
 
 
 @click.command(short_help="Follow what happens, or show what happened.")
@@ -34,13 +34,14 @@ SHORT_ID = 8
     help="Begin with the last N that happened.",
 )
 @click.option("-f", "--follow/--no-follow", default=True, show_default=True, help="Go on until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@with_output
 @with_agent
-def events(agent: Agent, ref: str, tail: int, follow: bool, as_json: bool) -> None:
+def events(agent: Agent, ref: str, tail: int, follow: bool, output: str) -> None:
     """Follow what happens: wishes and who had them, phases, steps, outputs.
 
     With REF, a reference or an id, only what concerns that service, task or execution. The agent remembers
-    what happened, over its own restarts too, and following goes on through them.
+    what happened, over its own restarts too, and following goes on through them. JSON is one object a line,
+    YAML one document for each.
 
     \b
     Example:
@@ -48,17 +49,34 @@ def events(agent: Agent, ref: str, tail: int, follow: bool, as_json: bool) -> No
       runner-agent events web --tail 20 --no-follow
       runner-agent events --json | jq -r 'select(.phase == "FAILED") | .reference'
     """
+    name = _known(agent, ref) if ref else ""
     found = (
-        news(agent, ref, tail, on_loss=_lost, on_return=_back)
+        news(agent, name, tail, on_loss=_lost, on_return=_back)
         if follow
-        else latest(agent, ref, tail or sys.maxsize)
+        else latest(agent, name, tail or sys.maxsize)
     )
-    try:
+    with until_unread():
         for entry in found:
-            out(json.dumps(entry, ensure_ascii=False) if as_json else as_text(entry))
-    except BrokenPipeError:  # whoever read it had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Quit(DONE) from None
+            if output == "json":
+                out(json.dumps(entry, ensure_ascii=False))
+            elif output == "yaml":
+                out(f"---\n{as_yaml(entry)}")
+            else:
+                out(as_text(entry))
+
+
+def _known(agent: Agent, ref: str) -> str:
+    """A reference or id that something happened to, be it gone; the id of what is named by its beginning.
+
+    Raises NoSuchAutomation.
+    """
+    try:
+        named = find(agent, ref)
+    except NoSuchAutomation:
+        if latest(agent, ref, 1):
+            return ref
+        raise
+    return ref if is_id(ref) or is_reference(named, ref) else id_of(named)
 
 
 def as_text(entry: TimelineEntry) -> str:
