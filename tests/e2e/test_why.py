@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import signal
+import socket
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
@@ -55,6 +58,32 @@ def test_a_service_that_does_not_become_ready(shared: Stage) -> None:
     assert text.startswith("service unready is STARTING for ")
     assert "  | refused on port 8080" in text
     shared.ok("service", "stop", "unready", "--wait=60")
+
+
+def test_who_listens_where_a_service_wants_to_be(shared: Stage) -> None:
+    """A `ready` that a stranger's port satisfies; an address in use, told by a start that waits, too."""
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        (shared.workspace / "late").write_text(
+            f"echo 'listen tcp :{port}: bind: address already in use'; exit 1"
+        )
+        shared.apply(
+            automations(
+                services=(
+                    service_yaml("deceived", SLEEP, ready=f"</dev/tcp/127.0.0.1/{port}"),
+                    service_yaml("late", "exec bash late", ready="false"),
+                )
+            )
+        )
+        shared.ok("service", "start", "deceived", "--wait=60")
+        (reason,) = [each for each in why(shared, "deceived")["reasons"] if f"port {port}" in each]
+        assert f"held by pid {os.getpid()} (" in reason
+        assert f"user {pwd.getpwuid(os.getuid()).pw_name}" in reason
+        failed = shared.cli("service", "start", "late", "--wait=60")
+        assert failed.returncode == 1
+        assert f"port {port}, which its log says was in use, is held by pid {os.getpid()} (" in failed.stderr
+    assert not [each for each in why(shared, "deceived").get("reasons", []) if "held by" in each]
+    shared.ok("service", "stop", "deceived", "--wait=60")
 
 
 def test_a_service_that_failed_one_that_is_stopped_and_one_never_asked_for(shared: Stage) -> None:

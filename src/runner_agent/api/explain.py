@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
@@ -9,6 +10,7 @@ from typing import assert_never
 from runner_agent.api.backend import Backend
 from runner_agent.api.live import NOT_MEASURED, handles_of_service, handles_of_step, usage_tree
 from runner_agent.api.rpc import Call
+from runner_agent.api.strangers import strangers
 from runner_agent.api.wire_in import Request, object_id
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.core import explain, view
@@ -35,7 +37,8 @@ async def explain_automation(backend: Backend, request: Request, _: Call) -> Tre
     """Raises NotFound."""
     match _subject(backend, request):
         case Service() as service:
-            return _service(backend, service, await _used(handles_of_service(service)))
+            used = await _used(handles_of_service(service))
+            return _service(backend, service, used, await strangers(backend, service, used))
         case Execution() as execution:
             return await _execution(backend, execution)
         case Task() as task:
@@ -59,9 +62,12 @@ def _subject(backend: Backend, request: Request) -> Service | Task | Execution:
     return found
 
 
-def _service(backend: Backend, service: Service, used: Mapping[RunId, Usage]) -> Tree:
+def _service(
+    backend: Backend, service: Service, used: Mapping[RunId, Usage], others: tuple[str, ...]
+) -> Tree:
     clock = _Clock(backend, used)
     told = explain.explain_service(service, clock.present)
+    told = replace(told, reasons=(*others, *told.reasons))
     spec = service.spec
     return {
         **_common(told, clock),

@@ -4,19 +4,18 @@ Where a run has a cgroup of its own the kernel has counted; elsewhere its proces
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from runner_agent.executors.holders import Holder, holder_of
+from runner_agent.executors.listeners import listening
 from runner_agent.executors.table import MACHINE
 from runner_agent.launcher import cgroup, procs
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
 from runner_agent.model.runs import Handle
 
-_LISTENING = b"0A"
-_SOCKET = "socket:["
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -62,7 +61,7 @@ class Usage:
 def measure(handles: Iterable[Handle]) -> Mapping[RunId, Usage]:
     """By run; those that are gone, or not on this machine, are left out. Blocks for some 50 µs a process."""
     boot = procs.boot_mark()
-    ports = dict(_listening_sockets())
+    ports = {socket.name: socket.port for socket in listening()}
     found: dict[RunId, Usage] = {}
     for handle in handles:
         if _here(handle):
@@ -127,20 +126,6 @@ def _of_tree(holder: Holder, ports: Mapping[str, int]) -> Usage:
                 memory = one.memory_info().rss
                 total += Usage(sum(one.cpu_times()[:4]), memory, 1, _ports_of(proc.pid, ports))
     return total
-
-
-def _listening_sockets() -> Iterator[tuple[str, int]]:
-    """What /proc/PID/fd calls each listening TCP socket of this network namespace, and its port."""
-    for name in ("tcp", "tcp6"):
-        try:
-            with Path(f"/proc/self/net/{name}").open("rb") as file:
-                for line in file:
-                    fields = line.split()
-                    if len(fields) > 9 and fields[3] == _LISTENING:
-                        port = int(fields[1].rpartition(b":")[2], 16)
-                        yield f"{_SOCKET}{fields[9].decode()}]", port
-        except OSError:  # a kernel without IPv6
-            continue
 
 
 def _ports_of(pid: int, ports: Mapping[str, int]) -> tuple[int, ...]:
