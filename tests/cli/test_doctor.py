@@ -169,3 +169,29 @@ class TestDocker:
         (folder / "meta.json").write_text(json.dumps(meta))
         assert "/of/the/context" in engine(Choice("", "")).found
         assert "/of/the/context" not in engine(Choice("unix:///named", "")).found
+
+
+def test_an_agent_that_runs_is_looked_at_where_it_is(
+    cli: Cli, place: Path, fake: FakeAgent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its workspace, state and file; the folder that the question is asked from has none of them."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".ona").mkdir()
+    (tmp_path / ".ona/automations.yaml").write_text("tasks: [\n")
+    content = {"pid": 1, "addresses": [fake.address], "environmentId": "e", "version": "1"}
+    (place / "state/agent.json").write_text(json.dumps(content))
+    (place / "s").chmod(0o600)
+    info = {"version": "1", "pid": 42, "workspace": f"{place}/work", "stateDir": f"{place}/state"}
+    fake.on["GetAgent"] = lambda _: {"agent": info}
+    found = {each["check"]: each for each in json.loads(cli("doctor", "--json").out)["findings"]}
+    assert f"{place}/state," in found["state"]["found"]
+    assert f"{place}/work/.ona/automations.yaml" in found["automations"]["found"]
+    own = place / "own.yaml"
+    own.write_text("services: {}\n")
+    info["automations"] = {"path": str(own)}  # type: ignore[assignment]
+    found = {each["check"]: each for each in json.loads(cli("doctor", "--json").out)["findings"]}
+    assert str(own) in found["automations"]["found"]
+    named = cli("doctor", "--workspace", str(tmp_path), "--json")
+    assert named.code == 1, "what is named wins"
+    fake.on["GetAgent"] = lambda _: {"agent": {**info, "stateDir": f"{place}/elsewhere"}}
+    assert cli("doctor", "--json").code == 1, "an agent of another machine says nothing about this one"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.doctor_agent import running
 from runner_agent.cli.exits import FAILED, INVALID, Quit
 from runner_agent.cli.finding import Finding, Verdict, broken
 from runner_agent.cli.options import FOLDER, STATE_HELP, with_output
@@ -27,21 +28,21 @@ _COLOURS = {Verdict.OK: "32", Verdict.NOTE: "33", Verdict.BROKEN: "31;1"}
 @click.option(
     "--workspace",
     metavar="DIR",
-    default=".",
     type=FOLDER,
-    help="Where commands would run; this directory by default.",
+    help="Where commands would run; by default that of the agent that runs, else this directory.",
 )
 @click.option("--docker-host", envvar="DOCKER_HOST", hidden=True, default="")
 @click.option("--docker-context", envvar="DOCKER_CONTEXT", hidden=True, default="")
 @with_output
 def doctor(
-    state_dir: Path | None, workspace: Path, docker_host: str, docker_context: str, output: str
+    state_dir: Path | None, workspace: Path | None, docker_host: str, docker_context: str, output: str
 ) -> None:
     """Check this machine, and say what to do about what is amiss.
 
     Looks at Python, the kernel, cgroups, systemd, Docker, the shell, limits, the disk, the state directory,
-    the agent and the automations file, and leaves no trace. The exit code is 0 if the agent can be used, also
-    with some things missing, and 1 if something must be mended.
+    the agent and the automations file, and leaves no trace. An agent that runs is looked at where it is: its
+    state directory, its workspace, its file. The exit code is 0 if the agent can be used, also with some
+    things missing, and 1 if something must be mended.
 
     \b
     Example:
@@ -64,15 +65,28 @@ def doctor(
         note("The agent can be used here.")
 
 
-def _settings(state_dir: Path | None, workspace: Path) -> Settings:
+def _settings(state_dir: Path | None, workspace: Path | None) -> Settings:
+    """Of the agent that runs, as far as it is not said otherwise; else of one that would be started here."""
     from runner_agent.daemon.settings import ServeOptions, load
     from runner_agent.model.errors import InvalidArgument
 
-    overall: Path | None = click.get_current_context().find_root().params.get("state_dir")
+    overall = click.get_current_context().find_root().params
+    state = state_dir or overall.get("state_dir")
+    info = running(overall.get("address"), state)
+    file = info.get("automations", {}).get("path", "")
+    options = ServeOptions(
+        state_dir=state or _path(info.get("stateDir", "")),
+        workspace=(workspace or _path(info.get("workspace", "")) or Path()).absolute(),
+        automations=_path(file) if workspace is None else None,
+    )
     try:
-        return load(ServeOptions(state_dir=state_dir or overall, workspace=workspace.absolute()))
+        return load(options)
     except InvalidArgument as error:
         raise Quit(INVALID, str(error)) from None
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def _findings(settings: Settings, choice: Choice) -> Iterator[Finding]:

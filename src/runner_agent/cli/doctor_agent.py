@@ -47,6 +47,8 @@ def _state(state: Path) -> Finding:
     there = _nearest(state)
     if not there.is_dir():
         return broken("state", f"{there} is not a directory", "name another one with --state-dir")
+    if there == state and _of_another(state):
+        return ok("state", f"{state}, of uid {state.stat().st_uid}, whose agent answers")
     if not os.access(there, os.W_OK | os.X_OK):
         return broken(
             "state",
@@ -59,6 +61,11 @@ def _state(state: Path) -> Finding:
     if mode & 0o022:
         return broken("state", f"{state} has mode {mode:03o}", f"close it to others: chmod go-w {state}")
     return ok("state", f"{state}, mode {mode:03o}")
+
+
+def _of_another(state: Path) -> bool:
+    """A system's agent, which others may use: its state is not theirs to write."""
+    return state.stat().st_uid != os.getuid() and bool(running(None, state))
 
 
 def _disk(state: Path) -> Finding:
@@ -81,7 +88,7 @@ def _holes(state: Path) -> Finding:
 
     there = _nearest(state)
     if not os.access(there, os.W_OK):
-        return remark("log cap", f"{there} cannot be tried", "see `state`")
+        return remark("log cap", f"{there} is not ours to try", "ask as its owner: sudo runner-agent doctor")
     with tempfile.TemporaryFile(dir=there) as file:
         file.write(b"x" * (2 * GRAIN))
         file.flush()
@@ -98,6 +105,20 @@ def _holes(state: Path) -> Finding:
         if first_kept(file.fileno()) != GRAIN:
             return remark("log cap", "this filesystem forgets holes", "logs may keep more than their cap")
     return ok("log cap", "old log lines can be given back to the disk")
+
+
+def running(address: str | None, state: Path | None) -> AgentInfo:
+    """The agent that a command would talk to, if it answers and is on this machine; else nothing of it."""
+    from runner_agent.client.agent import Agent
+    from runner_agent.client.errors import ClientError
+    from runner_agent.client.transport import Transport
+
+    nothing: AgentInfo = {}
+    try:
+        info = Agent(Transport(find_agent(address, state), PATIENCE)).get_agent()
+    except ClientError:
+        return nothing
+    return info if Path(info.get("stateDir", "/nowhere")).is_dir() else nothing
 
 
 def _ask(state: Path) -> AgentInfo:
