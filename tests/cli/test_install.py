@@ -141,3 +141,35 @@ def test_a_setting_is_put_into_a_file_that_is_somebodys(before: str, after: str)
 def test_a_file_that_cannot_be_edited_by_lines_is_left_alone(before: str) -> None:
     with pytest.raises(CannotEdit):
         with_settings(before, {"workspace": "/new"})
+
+
+def test_upstream_names_are_put_where_no_other_has_them(tmp_path: Path) -> None:
+    arguments = ("install", "--root", str(tmp_path), "--upstream-names")
+    folder = tmp_path / "usr/local/bin"
+    assert _cli(*arguments).returncode == 0
+    for name in ("gitpod", "ona"):
+        assert (folder / name).stat().st_mode & 0o777 == 0o755
+        command = [folder / name, "environment", "port", "open", "3000"]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (told.returncode, told.stdout) == (0, "http://localhost:3000\n")
+    assert _cli(*arguments).stdout == "", "done again it changes nothing"
+    assert _cli("uninstall", "--root", str(tmp_path)).returncode == 0
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["file", "link", "elsewhere"])
+def test_what_has_an_upstream_name_already_stays(tmp_path: Path, there: str) -> None:
+    path = tmp_path / ("usr/bin/ona" if there == "elsewhere" else "usr/local/bin/ona")
+    path.parent.mkdir(parents=True)
+    if there == "link":
+        path.symlink_to("/nowhere/ona")
+    else:
+        path.write_text("#!/bin/sh\necho theirs\n")
+    before = path.lstat().st_ino, path.lstat().st_mtime_ns
+    told = _cli("install", "--root", str(tmp_path), "--upstream-names")
+    assert told.returncode == 0
+    assert f"{path} is there already, and stays" in told.stderr
+    assert (tmp_path / "usr/local/bin/gitpod").exists()
+    assert _cli("uninstall", "--root", str(tmp_path)).returncode == 0
+    assert (path.lstat().st_ino, path.lstat().st_mtime_ns) == before
+    assert not (tmp_path / "usr/local/bin/gitpod").exists()

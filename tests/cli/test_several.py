@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner_agent.cli.executions import short_ids
 from tests.client.fake_agent import LogPart, Message, Refusal, execution, service, task, uuid
 
 if TYPE_CHECKING:
@@ -137,11 +138,14 @@ class TestShortIds:
         assert cli("task", "logs", "build", "--step", step[:-1]).code == 0
         assert fake.log_queries[-1].endswith(f"step={step}")
 
-    def test_tables_show_what_will_do(self, cli: Cli, fake: FakeAgent) -> None:
+    def test_tables_show_what_will_do(self, cli: Cli) -> None:
+        """On a terminal; a program gets the whole of it."""
+        assert short_ids([ONE, OTHER]) == {ONE: ONE[:8], OTHER: OTHER[:8]}
+        close = f"{ONE[:-1]}2"
+        assert short_ids([ONE, close]) == {ONE: ONE, close: close}
+        assert short_ids([]) == {}
         lines = cli("task", "list-executions").out.splitlines()
-        assert [line.split()[0] for line in lines] == ["ID", OTHER[:8], ONE[:8]]
-        fake.executions.append(execution(6, uuid(3)) | {"id": OTHER[:-1] + "3"})
-        assert cli("task", "list-executions").out.splitlines()[1].split()[0] == OTHER[:-1] + "3"
+        assert [line.split()[0] for line in lines] == ["ID", OTHER, ONE]
 
 
 class TestAnything:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ def list_executions(agent: Agent, ref: str | None, limit: int, output: str) -> N
 
 def execution_table(executions: Sequence[Execution]) -> str:
     """The table of `task list-executions`; one that failed says why."""
-    ids = short_ids([each["id"] for each in executions])
+    ids = short_ids([each["id"] for each in executions], whole=not sys.stdout.isatty())
     rows = [
         (
             ids[each["id"]],
@@ -66,9 +67,11 @@ def execution_table(executions: Sequence[Execution]) -> str:
     return columns(HEADERS, rows, phase=2, notes=("REASON", reasons))
 
 
-def short_ids(ids: Collection[str]) -> Mapping[str, str]:
-    """As much of each as tells it from the others, and at least SHORT_ID characters."""
-    length = SHORT_ID
+def short_ids(ids: Collection[str], *, whole: bool = False) -> Mapping[str, str]:
+    """As much of each as tells it from the others, and at least SHORT_ID characters. `whole`: a program that
+    reads them has room.
+    """
+    length = max(map(len, ids), default=0) if whole else SHORT_ID
     while len({id_[:length] for id_ in ids}) < len(set(ids)):
         length += 1
     return {id_: id_[:length] for id_ in ids}

@@ -26,6 +26,7 @@ from runner_agent.cli.unit_files import (
     this_program,
     unit_files,
 )
+from runner_agent.cli.upstream_names import names, no_names
 
 OWN, VENDOR = PurePosixPath("etc/systemd/system"), PurePosixPath("usr/lib/systemd/system")
 CONFIG, STATE, LOGS, RUNTIME = (
@@ -53,12 +54,23 @@ ROOT = click.Option(
 @click.option("--user", metavar="NAME", default="", help="Who services and tasks run as; made if need be.")
 @click.option("--workspace", metavar="DIR", type=FOLDER, help=f"Where they run; {WORKSPACE} by default.")
 @click.option("--no-start", is_flag=True, help="Start it at the next boot, not now: for images.")
+@click.option(
+    "--upstream-names",
+    is_flag=True,
+    help="Also put `gitpod` and `ona` into /usr/local/bin, where no other has these names.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option(
     "--vendor", type=FOLDER, hidden=True, help="Only the units, for a package; the prefix it goes to."
 )
 def install(
-    root: Path, user: str, workspace: Path | None, no_start: bool, dry_run: bool, vendor: Path | None
+    root: Path,
+    user: str,
+    workspace: Path | None,
+    no_start: bool,
+    upstream_names: bool,
+    dry_run: bool,
+    vendor: Path | None,
 ) -> None:
     """Make the agent a service that systemd starts at boot.
 
@@ -66,10 +78,14 @@ def install(
     service and starts it. What is there already is left alone, so it may be done again, after an upgrade say:
     the agent is restarted where something changed, and what runs goes on.
 
+    With --upstream-names, people and scripts that are used to `gitpod automations ...` find it in every shell,
+    as what the agent runs always does. What goes by these names already stays.
+
     \b
     Example:
       runner-agent install --user dev --workspace /workspace --dry-run
       sudo runner-agent install --user dev --workspace /workspace
+      sudo runner-agent install --upstream-names
     """
     if vendor is not None:
         _make(_vendor_files(root, vendor), dry_run=dry_run, root=root)
@@ -86,6 +102,8 @@ def install(
         changes.append(_call_for_agent("start"))
     elif active and changes:
         changes.append(_call_for_agent("restart"))
+    if upstream_names:
+        changes += names(root)
     _make(changes, dry_run=dry_run, root=root)
     if not changes:
         note("The agent is installed already, just so.")
@@ -241,6 +259,7 @@ def _removals(root: Path, *, purge: bool) -> Iterator[Change]:
         yield from machine.gone(root / OWN / name)
     yield from machine.gone(root / "etc" / TMPFILES)
     yield from machine.gone(root / RUNTIME)
+    yield from no_names(root)
     if not purge:
         return
     for path in (STATE, LOGS, str(Path(CONFIG).parent), OWN / f"{AGENT}.d"):
