@@ -77,6 +77,31 @@ def test_task_logs_of_several(cli: Cli, logged: FakeAgent) -> None:
     assert cli("task", "logs", "build", "test", "--no-follow").out == "build | built\ntest | tested\n"
 
 
+@pytest.mark.parametrize("command", ["logs", "task logs"])
+def test_a_task_that_ran_as_a_step_of_another(cli: Cli, logged: FakeAgent, command: str) -> None:
+    """Where its newest run is, and the log of that; one of its own that is older does not hide it."""
+    logged.tasks.append(task(5, "install"))
+    steps = {"install": "SUCCEEDED", "build": "RUNNING"}
+    logged.executions = [execution(6, uuid(5), "SUCCEEDED"), execution(4, uuid(3), "RUNNING", steps=steps)]
+    step = logged.executions[1]["spec"]["plan"][0]["steps"][0]
+    step["task"] = {"id": uuid(5)}
+    logged.logs[RUN] = [LogPart(b"installed\n")]
+    told = cli(*command.split(), "install", "--no-follow")
+    assert (told.code, told.out) == (0, "installed\n")
+    assert "install ran last as a step of build" in told.err
+    assert "runner-agent task logs 00000000 --step install" in told.err
+    assert logged.log_queries[-1] == f"follow=false&step={step['id']}"
+
+
+def test_a_task_that_never_ran(cli: Cli, logged: FakeAgent) -> None:
+    logged.executions = [execution(4, uuid(3), "PENDING", steps={"install": None, "build": None})]
+    logged.executions[0]["spec"]["plan"][0]["steps"][0]["task"] = {"id": uuid(5)}
+    logged.tasks.append(task(5, "install"))
+    told = cli("logs", "install")
+    assert told.code == 2, "its step has not begun"
+    assert "'install' has never been started" in told.err
+
+
 def test_an_unknown_name_is_told_with_the_one_that_was_meant(cli: Cli, logged: FakeAgent) -> None:
     told = cli("logs", "web", "wep")
     assert (told.code, told.out) == (2, "")

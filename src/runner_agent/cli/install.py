@@ -78,7 +78,7 @@ def install(
     service and starts it. What is there already is left alone, so it may be done again, after an upgrade say:
     the agent is restarted where something changed, and what runs goes on.
 
-    With --upstream-names, people and scripts that are used to `gitpod automations ...` find it in every shell,
+    With --upstream-names, who is used to `gitpod automations ...` finds it in every shell, too,
     as what the agent runs always does. What goes by these names already stays.
 
     \b
