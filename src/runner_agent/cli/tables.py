@@ -43,24 +43,25 @@ def columns(
     rows: Sequence[Sequence[str]],
     phase: int | None = None,
     notes: tuple[str, Sequence[str]] | None = None,
+    indent: str = "",
 ) -> str:
     """An aligned table; column `phase` is coloured. On a terminal it is fitted into the terminal's width.
 
     `notes`, a header and a text for each row, "" for most: what finds no room behind its row stands below it.
     """
     widths = [max(len(row[at]) for row in (headers, *rows)) for at in range(len(headers))]
-    room = _room() if sys.stdout.isatty() else None
+    room = screen_width() - len(indent) if sys.stdout.isatty() else None
     if room is not None:
         widths = fitted(widths, room, phase)
     header, texts = notes or ("", [""] * len(rows))
-    lines = [_line([*headers], widths, None, header if any(texts) else "")]
-    for row, text in zip(rows, texts, strict=True):
-        flat = " ".join(text.split())
-        if room is not None and _width(widths) + len(GAP) + len(flat) > room:
-            lines += [_line(row, widths, phase), *_below(flat, room)]
-        else:
-            lines.append(_line(row, widths, phase, flat))
-    return "\n".join(lines)
+    flat = [" ".join(text.split()) for text in texts]
+    behind = [room is None or _width(widths) + len(GAP) + len(text) <= room for text in flat]
+    shown = any(text and fits for text, fits in zip(flat, behind, strict=True))
+    lines = [_line([*headers], widths, None, header if shown else "")]
+    for row, text, fits in zip(rows, flat, behind, strict=True):
+        lines.append(_line(row, widths, phase, text if fits else ""))
+        lines += [] if fits else _below(text, room or 0)
+    return "\n".join(indent + line for line in lines)
 
 
 def _below(text: str, room: int) -> list[str]:
@@ -108,7 +109,8 @@ def block(pairs: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _room() -> int:
+def screen_width() -> int:
+    """Columns of the terminal that standard output is."""
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or 80
     except OSError:

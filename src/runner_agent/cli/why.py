@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -14,14 +15,17 @@ from runner_agent.cli.completing import complete_log
 from runner_agent.cli.durations import show_span
 from runner_agent.cli.figures import usage_in_words
 from runner_agent.cli.options import with_agent, with_output
-from runner_agent.cli.tables import columns, emit
-from runner_agent.cli.terminal import paint, phase_colour, wrapped
+from runner_agent.cli.tables import columns, emit, screen_width
+from runner_agent.cli.terminal import is_screen, paint, phase_colour
 from runner_agent.cli.words import NOTHING, counted, local_time, moment
 from runner_agent.client.agent import Agent
 from runner_agent.client.references import SHORT_ID, explain
 
 if TYPE_CHECKING:
     from runner_agent.client.agent_messages import Explanation, RunSeen, StepSeen
+
+
+_PAINTED = re.compile(r"\x1b\[[0-9;]+m(.*?)\x1b\[0m")
 
 
 @click.command()
@@ -48,9 +52,23 @@ def why(agent: Agent, refs: tuple[str, ...], output: str) -> None:
 
 
 def _readable(text: str) -> str:
-    """Sentences are broken between words; what was quoted stays as it is."""
-    lines = text.split("\n")
-    return "\n".join(line if line.startswith("  |") else wrapped(line, sys.stdout) for line in lines)
+    """Sentences are broken between words, below where they began; what was quoted stays as it is."""
+    if not is_screen(sys.stdout):
+        return text
+    return "\n".join(line if line.startswith("  |") else _broken(line) for line in text.split("\n"))
+
+
+def _broken(line: str) -> str:
+    import textwrap
+
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    shaped = textwrap.TextWrapper(
+        screen_width(), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    plain = "\n".join(shaped.wrap(_PAINTED.sub(r"\1", line))) or line
+    for found in _PAINTED.finditer(line):  # colours take no room
+        plain = plain.replace(found[1], found[0], 1)
+    return plain
 
 
 def as_text(found: Explanation, now: datetime | None = None) -> str:
@@ -110,15 +128,16 @@ def _run(run: RunSeen, now: datetime) -> str:
 def _steps(steps: Sequence[StepSeen]) -> list[str]:
     if not steps:
         return []
-    rows = [[step.get("reference", ""), step.get("phase", "") or NOTHING, _step_text(step)] for step in steps]
-    table = [f"  {line}" for line in columns(("STEP", "PHASE", "WHY"), rows, 1).split("\n")]
+    rows = [[step.get("reference", ""), step.get("phase", "") or NOTHING] for step in steps]
+    texts = [_step_text(step) for step in steps]
+    table = columns(("STEP", "PHASE"), rows, 1, notes=("WHY", texts), indent="  ")
     used = [
         f"  {step.get('reference', '')} {usage_in_words(run['usage'])}"
         for step in steps
         for run in step.get("runs", [])
         if "usage" in run
     ]
-    return ["Steps:", *table, *used]
+    return ["Steps:", table, *used]
 
 
 def _step_text(step: StepSeen) -> str:
