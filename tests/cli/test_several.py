@@ -251,3 +251,18 @@ class TestReasons:
 
     def test_no_column_where_nothing_failed(self, cli: Cli) -> None:
         assert "REASON" not in cli("status").out
+
+
+def test_ports(cli: Cli, fake: FakeAgent) -> None:
+    assert cli("ports").err == "Nothing that runs listens on a port.\n"
+    fake.live = [
+        {"serviceId": uuid(1), "reference": "web", "usage": {"ports": [3000, 9229]}},
+        {"serviceId": uuid(2), "reference": "db", "usage": {"ports": [543]}},
+    ]
+    assert [line.split() for line in cli("ports").out.splitlines()] == [
+        ["PORT", "OWNER", "KIND", "URL"],
+        ["543", "db", "service", "http://localhost:543"],
+        ["3000", "web", "service", "http://localhost:3000"],
+        ["9229", "web", "service", "http://localhost:9229"],
+    ]
+    assert json.loads(cli("ports", "--json").out)[0]["owner"] == "db"

@@ -205,9 +205,9 @@ def _ended(agent: Agent, execution: Execution) -> Awaited:
 
 
 def _wait(agent: Agent, awaited: Sequence[Awaited], timeout: float | None, summary: str) -> None:
-    from runner_agent.cli.waiting import detaching, wait
+    from runner_agent.cli.waiting import STOPPING, detaching, wait
 
-    with detaching("runner-agent status"):
+    with detaching("runner-agent status", STOPPING):
         wait(agent, awaited, timeout, summary)
 
 

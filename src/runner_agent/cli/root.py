@@ -94,7 +94,7 @@ task = LazyGroup(
     help="""Tasks: commands that run to their end, such as a build or a migration.
 
     REF is a task's reference (its key in the automations file) or its id. Every start is an execution,
-    with an id of its own.
+    with an id of its own. Of an id any beginning will do that no other has.
 
     \b
     Example:
@@ -156,6 +156,7 @@ root = LazyGroup(
         "why": "why:why",
         "logs": "logs:logs",
         "events": "events:events",
+        "ports": "ports:ports",
         "service": "root:service",
         "task": "root:task",
         "trigger": "trigger:trigger",
@@ -178,7 +179,9 @@ root = LazyGroup(
       runner-agent status                    what runs
       runner-agent why web                   why it is not up, or whatever it is
       runner-agent logs web                  follow its log
-      runner-agent task start build          run a task and wait for it
+      runner-agent task start build          run a task, show what it writes and wait for it
+      runner-agent wait web --for ready      until it is up
+      runner-agent down                      stop all of it; the agent stays
 
     Exit codes: 0 done, 1 the work failed, 2 invalid input, 3 timed out, 4 no agent to be reached,
     130 interrupted.

@@ -197,14 +197,17 @@ def _started(agent: Agent, services: Sequence[Service], timeout: float | None) -
     if timeout is not None:
         from runner_agent.cli.awaited import Running
 
-        _wait(agent, [Running(agent, each) for each in services], timeout, "of the services did not come up.")
+        awaited = [Running(agent, each) for each in services]
+        _wait(agent, awaited, timeout, "of the services did not come up.", stopping=False)
 
 
-def _wait(agent: Agent, awaited: Sequence[Awaited], timeout: float, summary: str) -> None:
-    from runner_agent.cli.waiting import detaching, wait
+def _wait(
+    agent: Agent, awaited: Sequence[Awaited], timeout: float, summary: str, *, stopping: bool = True
+) -> None:
+    from runner_agent.cli.waiting import STARTING, STOPPING, detaching, wait
 
     look = f"service get {awaited[0].name}" if len(awaited) == 1 else "status"
-    with detaching(f"runner-agent {look}"):
+    with detaching(f"runner-agent {look}", STOPPING if stopping else STARTING):
         wait(agent, awaited, limit(timeout), summary)
 
 

@@ -16,19 +16,19 @@ from runner_agent.client.errors import ClientError
 from runner_agent.client.logs import last_lines
 from runner_agent.client.watch import wait_for_each
 
+STARTING, STOPPING = "nothing was stopped", "the stopping goes on"
+"""What is true when the waiting for it has been left."""
 EVIDENCE = 10
 """Lines of the log shown with a failure."""
 
 
 @contextmanager
-def detaching(look: str) -> Generator[None]:
+def detaching(look: str, rest: str = STARTING) -> Generator[None]:
     """Ctrl-C while waiting ends the waiting and nothing else, and says so. `look`: a command to see more."""
     try:
         yield
     except KeyboardInterrupt:
-        raise Quit(
-            INTERRUPTED, f"No longer waiting; nothing was stopped. `{look}` shows how it goes on."
-        ) from None
+        raise Quit(INTERRUPTED, f"No longer waiting; {rest}. `{look}` shows how it goes on.") from None
 
 
 def wait(agent: Agent, awaited: Sequence[Awaited], timeout: float | None, summary: str = "") -> None:
