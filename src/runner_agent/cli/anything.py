@@ -10,7 +10,7 @@ import click
 
 from runner_agent.cli.completing import complete_automation, complete_log
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_wait
-from runner_agent.cli.services import restarted, told, wish
+from runner_agent.cli.services import told, wish
 from runner_agent.cli.several import for_each
 from runner_agent.cli.tasks import stop_named, unfinished
 from runner_agent.cli.terminal import note, out
@@ -78,7 +78,7 @@ def restart(agent: Agent, refs: tuple[str, ...], wait: float | None, dont_wait: 
       runner-agent restart web build --wait
     """
     services, tasks = _named(agent, refs)
-    wish(services, partial(restarted, agent), told("restart", wait))
+    wish(services, agent.restart_service, told("restart", wait))
     running = [each for task in tasks for each in unfinished(agent, task)]
     if running:
         _stop_executions(agent, running)

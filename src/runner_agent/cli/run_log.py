@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
-from runner_agent.cli.interleaved import lines_of
+from runner_agent.cli.interleaved import interleaved
 from runner_agent.cli.prefixes import Prefixes
 from runner_agent.cli.progress import Progress
 from runner_agent.client.errors import ClientError
 from runner_agent.client.logs import LogQuery, execution_log, read_log
+from runner_agent.kit.prefixes import Weaver
 
 if TYPE_CHECKING:
     from runner_agent.client.agent import Agent
@@ -29,6 +31,8 @@ class RunLogs:
         self._progress = progress
         self._prefixes = Prefixes(names.values()) if len(names) > 1 else None
         self._over = False
+        self._turn = threading.Lock()
+        self._woven = Weaver()
         self._threads = {
             id_: threading.Thread(target=self._read, args=(id_, name), name=f"log {name}", daemon=True)
             for id_, name in names.items()
@@ -45,13 +49,15 @@ class RunLogs:
 
     def _read(self, execution: str, name: str) -> None:
         try:
-            chunks = read_log(self._agent.transport, execution_log(execution), LogQuery())
+            read = partial(read_log, self._agent.transport, execution_log(execution), LogQuery())
             if self._prefixes is None:
-                for chunk in chunks:
+                for chunk in read():
                     self._show(chunk)
                 return
-            for line in lines_of(chunks):
-                self._show(self._prefixes.of(name).encode() + line + b"\n")
+            prefix = self._prefixes.of(name).encode()
+            for _, data in interleaved([read], at_once=True):
+                with self._turn:
+                    self._show(self._woven.add(execution, prefix, data))
         except (ClientError, OSError):
             pass  # the watch tells when the agent is gone; who closed standard error wants no log
 
