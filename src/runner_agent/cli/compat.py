@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import NoReturn, assert_never
 
 from runner_agent.cli.exits import DONE, INVALID
+from runner_agent.cli.streams import make_usable
 from runner_agent.control.vendor_verbs import Verb, verb_of
 
 
 def main() -> NoReturn:
     """By the scripts that `executors.environment` writes: the first argument is the name it was called by."""
+    make_usable()
     name, *arguments = sys.argv[1:] or ["gitpod"]
     sys.exit(answer(name, arguments))
 

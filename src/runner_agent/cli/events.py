@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from runner_agent.cli.completing import complete_log
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.reader import until_unread
 from runner_agent.cli.tables import as_yaml
-from runner_agent.cli.terminal import note, out, paint, phase_colour
+from runner_agent.cli.terminal import json_text, note, out, paint, phase_colour
 from runner_agent.cli.words import local_time
 from runner_agent.client.agent import Agent
 from runner_agent.client.errors import NoSuchAutomation
@@ -58,7 +57,7 @@ def events(agent: Agent, ref: str, tail: int, follow: bool, output: str) -> None
     with until_unread():
         for entry in found:
             if output == "json":
-                out(json.dumps(entry, ensure_ascii=False))
+                out(json_text(entry))
             elif output == "yaml":
                 out(f"---\n{as_yaml(entry)}")
             else:

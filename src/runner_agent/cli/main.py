@@ -3,16 +3,19 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from runner_agent.cli.exits import DONE, FAILED, INTERRUPTED, INVALID, Quit, code_of, message_of
+from runner_agent.cli.streams import OutputLost, make_usable
 from runner_agent.client.errors import ClientError
 
 
 def main() -> NoReturn:
     """`runner-agent`."""
+    make_usable()
     if os.getpid() == 1:
         from runner_agent.cli.first_process import step_aside
 
@@ -29,9 +32,16 @@ def run(args: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output has left; nothing else of ours may be written there
         _drop_stdout()
         return FAILED
+    except OutputLost as lost:
+        _drop_stdout()
+        _complain(f"Standard output: {_reason(lost.__cause__)}.")
+        return FAILED
     except OSError as error:
         _drop_stdout()
-        _complain(f"{error.filename or 'Standard output'}: {(error.strerror or str(error)).lower()}.")
+        if isinstance(error, FileNotFoundError) and not error.filename and _is_nowhere():
+            _complain("The working directory does not exist any more; go to one that does, with `cd`.")
+            return INVALID
+        _complain(f"{error.filename or 'This cannot be done'}: {_reason(error)}.")
         return FAILED
 
 
@@ -55,6 +65,19 @@ def _run(args: Sequence[str]) -> int:
     except ClientError as error:
         _complain(message_of(error))
         return code_of(error)
+
+
+def _reason(error: BaseException | None) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _is_nowhere() -> bool:
+    """Whether the directory that this process is in has been removed."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def _complain(text: str) -> None:

@@ -1,11 +1,10 @@
 """Output as a table, JSON or YAML: the same data, for eyes or for programs."""
 
-import json
 import os
 import sys
 from collections.abc import Container, Mapping, Sequence
 
-from runner_agent.cli.terminal import out, paint, phase_colour
+from runner_agent.cli.terminal import fits, json_text, out, paint, phase_colour
 
 GAP = "   "
 NARROWEST = 8
@@ -15,7 +14,7 @@ NARROWEST = 8
 def emit(output: str, data: object, table: str) -> None:
     """`data` in the format asked for; `table` is how it reads as a table."""
     if output == "json":
-        out(json.dumps(data, indent=2, ensure_ascii=False))
+        out(json_text(data, indent=2))
     elif output == "yaml":
         out(as_yaml(data))
     elif table:
@@ -34,8 +33,13 @@ def as_yaml(data: object) -> str:
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)  # pyright: ignore[reportUnknownMemberType]
 
     Dumper.add_representer(str, text)
-    dumped = yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=True)  # pyright: ignore[reportUnknownMemberType]
-    return dumped.rstrip("\n")
+
+    def dumped(*, plain: bool) -> str:
+        text = yaml.dump(data, Dumper=Dumper, sort_keys=False, allow_unicode=plain)  # pyright: ignore[reportUnknownMemberType]
+        return text.rstrip("\n")
+
+    made = dumped(plain=True)
+    return made if fits(made) else dumped(plain=False)
 
 
 def columns(
@@ -56,11 +60,11 @@ def columns(
     header, texts = notes or ("", [""] * len(rows))
     flat = [" ".join(text.split()) for text in texts]
     behind = [room is None or _width(widths) + len(GAP) + len(text) <= room for text in flat]
-    shown = any(text and fits for text, fits in zip(flat, behind, strict=True))
+    shown = any(text and beside for text, beside in zip(flat, behind, strict=True))
     lines = [_line([*headers], widths, None, header if shown else "")]
-    for row, text, fits in zip(rows, flat, behind, strict=True):
-        lines.append(_line(row, widths, phase, text if fits else ""))
-        lines += [] if fits else _below(text, room or 0)
+    for row, text, beside in zip(rows, flat, behind, strict=True):
+        lines.append(_line(row, widths, phase, text if beside else ""))
+        lines += [] if beside else _below(text, room or 0)
     return "\n".join(indent + line for line in lines)
 
 

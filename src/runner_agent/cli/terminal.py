@@ -1,5 +1,6 @@
 """The two streams: data on stdout, everything else on stderr; colours only where somebody can see them."""
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -56,6 +57,21 @@ def phase_colour(phase: str) -> str:
 def out(text: str = "") -> None:
     """A line of data."""
     print(text, flush=True)
+
+
+def fits(text: str) -> bool:
+    """Whether standard output has all its characters. What a program is to read must not be escaped there."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def json_text(data: object, indent: int | None = None) -> str:
+    """`data` as JSON; what the stream's encoding does not have, by JSON's own escapes."""
+    text = json.dumps(data, indent=indent, ensure_ascii=False)
+    return text if fits(text) else json.dumps(data, indent=indent)
 
 
 def note(text: str) -> None:
