@@ -9,9 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-import structlog
 
-from runner_agent.daemon.journal import Journal, entry, heard_by_journal
+from runner_agent.daemon.journal import entry, heard_by_journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,19 +57,6 @@ def test_a_huge_value_fits_a_datagram() -> None:
         assert len(entry({"event": "x" * 10**6, "level": "info", "y": "ü" * 10**6})) < one.getsockopt(
             socket.SOL_SOCKET, socket.SO_SNDBUF
         )
-
-
-def test_it_is_sent_once_and_left_to_the_next_when_nobody_listens(scratch: Path) -> None:
-    path = str(scratch / "journal")
-    journal = Journal(path)
-    assert journal(None, "", {"event": "x", "level": "info"}) == {"event": "x", "level": "info"}
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(path)
-        listener.settimeout(60)
-        with pytest.raises(structlog.DropEvent):
-            journal(None, "", {"event": "y", "level": "info"})
-        assert _fields(listener.recv(1 << 16))["MESSAGE"] == "y"
-    assert journal(None, "", {"event": "z"}) == {"event": "z"}
 
 
 def test_only_the_stream_that_systemd_made_is_journalds(tmp_path: Path) -> None:

@@ -4,16 +4,17 @@ In the journal each value is a field of its own, RUNNER_AGENT_ and its name in c
 `journalctl RUNNER_AGENT_REFERENCE=web` finds what concerns one service.
 """
 
+import atexit
 import logging
 import os
 import re
-import socket
-import sys
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 
 import structlog
+
+from runner_agent.daemon.own_log import OwnLog
 
 JOURNAL = "/run/systemd/journal/socket"
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -23,9 +24,9 @@ _LONGEST = 48 << 10
 _NOT_IN_NAMES = re.compile("[^A-Z0-9_]")
 
 
-def configure_log(level: str, journal: str = JOURNAL) -> bool:
+def configure_log(level: str, journal: str = JOURNAL) -> tuple[bool, OwnLog]:
     """Once, at start. `level` is the least that is told: debug, info, warning or error. Gives whether the
-    journal is told.
+    journal is told, and the log, to be settled before the program is executed anew.
     """
     least = getattr(logging, level.upper(), logging.INFO)
     processors: list[Any] = [
@@ -34,18 +35,20 @@ def configure_log(level: str, journal: str = JOURNAL) -> bool:
     ]
     heard = heard_by_journal(os.environ, _STDERR)
     if heard:
-        processors += [Journal(journal), _with_priority]
+        processors.append(_for_journal)
     else:
         processors.append(structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False))
         processors.append(_plain)
+    own = OwnLog(_STDERR, journal)
+    atexit.register(own.settle)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: own,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=max(least, logging.WARNING), handlers=[_Through()])
-    return heard
+    return heard, own
 
 
 def heard_by_journal(environ: Mapping[str, str], descriptor: int) -> bool:
@@ -62,30 +65,6 @@ class _Through(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger(record.name)
         log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None)
-
-
-class Journal:
-    """A processor: sends the event by journald's own protocol, and leaves it to the next if that fails."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._socket: socket.socket | None = None
-
-    def __call__(
-        self, _logger: object, _name: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
-        """Raises DropEvent: it has been told."""
-        try:
-            if self._socket is None:
-                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-                self._socket.connect(self._path)
-            self._socket.send(entry(event))
-        except OSError:
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
-            return event
-        raise structlog.DropEvent
 
 
 def entry(event: Mapping[str, Any]) -> bytes:
@@ -109,10 +88,14 @@ def _plain(_logger: object, _name: str, event: MutableMapping[str, Any]) -> str:
     return f"{when} {level:<7} {_sentence(event)}"
 
 
-def _with_priority(_logger: object, _name: str, event: MutableMapping[str, Any]) -> str:
+def _for_journal(
+    _logger: object, _name: str, event: MutableMapping[str, Any]
+) -> tuple[tuple[str, bytes], dict[str, object]]:
+    """By journald's own protocol, and as lines for its stream, should that fail."""
+    made = entry(event)
     priority = _PRIORITIES.get(event.pop("level"), 6)
     # journald takes each line for an entry of its own, so every line carries the prefix
-    return "\n".join(f"<{priority}>{line}" for line in _sentence(event).splitlines())
+    return ("\n".join(f"<{priority}>{line}" for line in _sentence(event).splitlines()), made), {}
 
 
 def _sentence(event: Mapping[str, Any]) -> str:

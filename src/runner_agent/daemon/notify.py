@@ -8,6 +8,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+_PATIENCE = 1.0
+"""Seconds that systemd has to take a message. An agent does not hang because its supervisor does."""
+
 
 class Notifier:
     """One datagram per message to the socket named by NOTIFY_SOCKET, which commands must not inherit."""
@@ -51,4 +54,5 @@ class Notifier:
             suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock,
         ):
+            sock.settimeout(_PATIENCE)
             sock.sendto(message.encode(), address)

@@ -50,12 +50,12 @@ Outcome = Stopped | Again
 def serve(options: ServeOptions) -> int:
     """Run the daemon until it is told to stop; its exit code. Raises RunnerError where it cannot go on."""
     settings = load(options)
-    journal = configure_log(settings.log_level)
+    journal, own_log = configure_log(settings.log_level)
     if sys.__stderr__ is not None:  # systemd's watchdog sends SIGABRT: say where it hung
         faulthandler.enable(sys.__stderr__)
     outcome = asyncio.run(_serve(settings, narrate=journal))
     if isinstance(outcome, Again):
-        sys.stdout.flush()
+        own_log.settle()
         hand_over(outcome.sockets, os.environ)
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     return 0
