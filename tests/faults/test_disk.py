@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -137,6 +139,203 @@ echo; echo after; echo ok=1 >> $GITPOD_OUTPUT""",
         written = stage.log(execution_path(ended))
         assert "bytes of output lost: no space left on device" in written
         assert "after" in written.splitlines()
+        assert stage.daemon.terminate() == 0
+
+
+class Filler:
+    """Somebody who takes all room that there ever is, a few times a millisecond."""
+
+    def __init__(self, path: Path) -> None:
+        script = "import sys,time\nf=open(sys.argv[1],'ab',buffering=0)\nwhile 1:\n"
+        script += " try: f.write(b'x'*4096)\n except OSError: time.sleep(0.0005)\n"
+        self.process = subprocess.Popen([sys.executable, "-c", script, str(path / "greedy")])
+        wait_until(lambda: os.statvfs(path).f_bavail == 0, 20)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+STUBBORN = "trap 'touch termed; exit 0' TERM; while :; do sleep 0.05; done"
+BUSY = automations(
+    services=(
+        service_yaml("s", STUBBORN),
+        service_yaml("deaf", "trap '' TERM; while :; do sleep 0.05; done"),
+    ),
+    tasks=(
+        task_yaml("ends", "while [ ! -e go ]; do sleep 0.05; done; exit 6"),
+        task_yaml("long", "exec sleep 600"),
+        task_yaml("next", "true"),
+    ),
+)
+
+
+def busy(stage: Stage, *services: str) -> dict[str, str]:
+    """Started, with these services up; the executions of `ends` and `long`."""
+    stage.start(file=BUSY)
+    for service in services:
+        stage.agent.start_service(stage.id_of(service))
+        stage.await_phase(service, "RUNNING")
+    executions = {name: stage.agent.start_task(stage.id_of(name))["id"] for name in ("ends", "long")}
+    for one in executions.values():
+        wait_until(lambda one=one: phase_of(stage.agent.get_execution(one)) == "RUNNING", 20)
+    return executions
+
+
+@root_only
+@pytest.mark.parametrize("size", ["4m", "24m"])
+def test_a_full_disk_keeps_nothing_from_ending(stage: Stage, size: str) -> None:
+    """Rule 7.6: ends are shown, stops and deletes work, by what was held in reserve; 7.4: nothing begins."""
+    with small_disk(stage.state, size):
+        executions = busy(stage, "s")
+        fill(stage.state)
+        (stage.workspace / "go").touch()
+        ended = stage.await_execution(executions["ends"])
+        assert "code 6" in ended.get("status", {}).get("failureMessage", "")
+        stage.ok("service", "stop", "s", "--wait=20")
+        assert (stage.workspace / "termed").exists()
+        stage.ok("task", "stop", executions["long"])
+        assert phase_of(stage.await_execution(executions["long"])) == "STOPPED"
+        stage.ok("task", "delete", "ends")
+        stage.ok("service", "delete", "s")
+        wait_until(lambda: "ends" not in stage.ok("task", "list"), 20)
+        for wish in (("task", "start", "next"), ("service", "start", "deaf"), ("trigger", "prebuild")):
+            refused = stage.cli(*wish)
+            assert refused.returncode == 1, refused
+            assert "space" in refused.stderr
+        assert stage.daemon.terminate() == 0
+
+
+@root_only
+def test_whoever_fills_the_disk_can_be_stopped(stage: Stage) -> None:
+    """Although it takes what is given back at once: the store has its part for itself."""
+    with small_disk(stage.state, "8m"):
+        executions = busy(stage, "s")
+        filler = Filler(stage.state)
+        try:
+            stage.ok("service", "stop", "s", "--wait=30")
+            stage.ok("task", "stop", executions["long"])
+            assert phase_of(stage.await_execution(executions["long"])) == "STOPPED"
+            (stage.workspace / "go").touch()
+            assert phase_of(stage.await_execution(executions["ends"])) == "FAILED"
+        finally:
+            filler.end()
+        assert stage.daemon.terminate() == 0
+
+
+@root_only
+def test_a_stop_command_has_room_to_run(stage: Stage) -> None:
+    """Its run wants a folder, a record and a log."""
+    stop = "echo stopping; touch stopped; kill $(cat pid)"
+    service = service_yaml("s", "echo $$ > pid; exec sleep 600", stop=stop)
+    with small_disk(stage.state, "8m"):
+        stage.start(file=automations(services=(service,)))
+        stage.agent.start_service(stage.id_of("s"))
+        stage.await_phase("s", "RUNNING")
+        wait_until((stage.workspace / "pid").exists, 20)
+        fill(stage.state)
+        assert stage.daemon.terminate() == 0
+        assert (stage.workspace / "stopped").exists()
+
+
+@root_only
+def test_with_room_again_all_is_as_before(stage: Stage) -> None:
+    """And the reserve is there for the next time."""
+    with small_disk(stage.state, "8m"):
+        executions = busy(stage)
+        for _ in range(3):
+            filler = fill(stage.state)
+            assert stage.cli("task", "start", "next").returncode == 1
+            filler.unlink()
+            assert phase_of(stage.run("next")) == "SUCCEEDED"
+        fill(stage.state)
+        (stage.workspace / "go").touch()
+        assert phase_of(stage.await_execution(executions["ends"])) == "FAILED"
+        assert stage.daemon.terminate() == 0
+
+
+@root_only
+@pytest.mark.parametrize("greedy", [False, True], ids=["a file", "a process"])
+def test_stop_is_stop_on_a_full_disk(stage: Stage, greedy: bool) -> None:
+    """Rule 7.1, even when somebody takes the reserve as soon as it is given back."""
+    with small_disk(stage.state, "8m"):
+        busy(stage, "s")
+        filler = Filler(stage.state) if greedy else None
+        fill(stage.state)
+        try:
+            assert stage.daemon.terminate() == 0
+        finally:
+            if filler is not None:
+                filler.end()
+        assert (stage.workspace / "termed").exists()
+        assert stage.daemon.survivors() == []
+
+
+@root_only
+@pytest.mark.parametrize("greedy", [False, True], ids=["a file", "a process"])
+def test_a_second_interrupt_kills_on_a_full_disk(stage: Stage, greedy: bool) -> None:
+    with small_disk(stage.state, "8m"):
+        busy(stage, "deaf")
+        filler = Filler(stage.state) if greedy else None
+        fill(stage.state)
+        try:
+            stage.daemon.process.send_signal(signal.SIGINT)
+            wait_until(lambda: stage.phase("deaf") == "STOPPING", 20)
+            assert stage.daemon.interrupt(20) == 0
+        finally:
+            if filler is not None:
+                filler.end()
+        assert stage.daemon.survivors() == []
+
+
+@root_only
+def test_what_the_disk_never_took_the_next_agent_finds_out(stage: Stage) -> None:
+    """No write at all: the file system takes none. What ended then is known from what the runs have left."""
+    with small_disk(stage.state, "8m"):
+        executions = busy(stage, "s")
+        filler = Filler(stage.state)
+        assert stage.daemon.terminate() == 0
+        filler.end()
+        (stage.state / "greedy").unlink()
+        stage.start()
+        assert stage.phase("s") in ("STOPPED", "FAILED")
+        assert phase_of(stage.await_execution(executions["long"])) in ("STOPPED", "FAILED")
+        assert stage.daemon.terminate() == 0
+
+
+@root_only
+def test_a_run_s_own_log_takes_no_end_from_anybody(stage: Stage) -> None:
+    """Below `log_cap`, and more than the disk holds: what is missing is told, and wishes are taken still."""
+    with small_disk(stage.state, "8m"):
+        stage.start(
+            file=automations(
+                services=(service_yaml("s", STUBBORN),),
+                tasks=(task_yaml("loud", "yes | head -c 30000000; exit 3"), task_yaml("next", "true")),
+            )
+        )
+        stage.agent.start_service(stage.id_of("s"))
+        stage.await_phase("s", "RUNNING")
+        ended = stage.run("loud")
+        assert "code 3" in ended.get("status", {}).get("failureMessage", "")
+        assert "bytes of output lost: no space left on device" in stage.log(execution_path(ended))
+        assert phase_of(stage.run("next")) == "SUCCEEDED"
+        stage.ok("service", "stop", "s", "--wait=20")
+        assert stage.daemon.terminate() == 0
+
+
+@root_only
+def test_no_inode_left(stage: Stage) -> None:
+    """As with no room left."""
+    with small_disk(stage.state, "8m,nr_inodes=100"):
+        executions = busy(stage, "s")
+        with suppress(OSError):
+            for number in range(200):
+                (stage.state / f"x{number}").touch()
+        (stage.workspace / "go").touch()
+        assert "code 6" in stage.await_execution(executions["ends"]).get("status", {}).get(
+            "failureMessage", ""
+        )
+        stage.ok("service", "stop", "s", "--wait=20")
         assert stage.daemon.terminate() == 0
 
 

@@ -80,10 +80,13 @@ class Agent:
         once.
         """
         self._door.close_to_wishes()
+        self._parts.store.never_wait()
         sealed = self._conductor.sealed
         await self._conductor.give_up()
         await self._reconciler.bring_down(now=now)
         await self._machine.stop_launcher()
+        if self._parts.store.unsaved:
+            log.warning("the disk did not take how all ended; the next agent looks at what is left")
         remove_agent_file(self._parts.settings.state_dir)
         if sealed:  # rule 6.5: a copy of this state holds no trace of who ran here
             self._parts.listening.remove_sockets()

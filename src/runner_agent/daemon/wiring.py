@@ -66,7 +66,7 @@ async def open_agent(settings: Settings, stack: AsyncExitStack, inherited: Inher
     if reader is not None and (folder := reader.may_replace(state)) is not None:
         log.warning("run_as can put another state directory in the place of ours", writable=str(folder))
     clock = SystemClock()
-    store = SqliteStore(state / files.DATABASE, clock.wall)
+    store = SqliteStore(state / files.DATABASE, clock.wall, keep_room=True)
     stack.push_async_callback(store.aclose)
     metrics = Metrics(store, lambda: store.commits)
     identity = await establish(

@@ -5,6 +5,7 @@ A log that cannot be written costs its bytes and nothing else: the command goes 
 told in the log as soon as it can be.
 """
 
+import errno
 import fcntl
 import mmap
 import os
@@ -18,6 +19,8 @@ _USUAL, _LARGEST = 1 << 16, 1 << 20  # bytes a pipe holds: as it is made, and on
 _LONGEST_REST = 0.002  # seconds; a line gets to its readers later by so much
 _LEAST_REST = 0.0001  # of no use below: falling asleep and waking takes as long
 _MOST_OWED = 4096
+_KEPT_FREE = 2 << 20  # bytes of the disk that no output takes, or a sixteenth of it: ends and stops need them
+_MOST_UNASKED = 4 << 20
 _SET_SIZE = 1031  # F_SETPIPE_SZ; fcntl names it from Python 3.10 on, and not on every libc
 _BUFFER = mmap.mmap(-1, 1 << 19, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # each holder's own once it writes
 _INTO = [_BUFFER]
@@ -37,6 +40,7 @@ class Copier:
     _size = _USUAL
     _last = 0.0
     _touched = False
+    _allowed = 0  # bytes to be written before the disk is asked again how much room it has
 
     def __init__(self, log: int) -> None:
         """`log` is open for appending."""
@@ -129,24 +133,35 @@ class Copier:
 
     def _write(self, data: memoryview) -> None:
         """All of it, or count what the disk does not take: the command must not wait for a disk."""
+        size, written, why = len(data), 0, errno.ENOSPC
         try:
-            if not self.settle():
-                self.lost += len(data)
-                return
-            while data:
-                data = data[os.write(self._log, data) :]
+            if self._allowed < size:
+                self._allowed = _allowance(self._log, size)
+            if self._allowed and self._settle():
+                taken = data[: self._allowed]
+                self._allowed -= len(taken)
+                while written < len(taken):
+                    written += os.write(self._log, taken[written:])
         except OSError as error:
-            self._why = error.errno or 0
-            self.lost += len(data)
+            why = error.errno or 0
+        if written < size:
+            self._why = why
+            self.lost += size - written
 
     def note(self, made: bytes) -> None:
         """Add a line of ours, on a line by itself; what cannot be written now is owed."""
         if len(self._owed) < _MOST_OWED:
             self._owed += made
-        self.settle()
+        self._settle()
 
     def settle(self) -> bool:
         """Tell what was lost, and pay what is owed. False if it cannot be written yet."""
+        # Else one note after the other would take the room that output is not to take.
+        if not self.settled and not _allowance(self._log, 1):
+            return False
+        return self._settle()
+
+    def _settle(self) -> bool:
         if self.settled:
             return True
         told = b""
@@ -172,3 +187,17 @@ class Copier:
         """Let go of all."""
         self.finish()
         os.close(self._log)
+
+
+def _allowance(log: int, least: int) -> int:
+    """How much may be written before this is asked again: a sixteenth of what there is beside what the disk
+    is to keep free, but `least` as far as it fits. Other holders write, too.
+    """
+    try:
+        disk = os.fstatvfs(log)
+    except OSError:
+        return least
+    size = disk.f_frsize
+    free = (disk.f_bavail if os.geteuid() else disk.f_bfree) * size
+    spare = free - min(_KEPT_FREE, disk.f_blocks * size // 16)
+    return max(min(spare // 16, _MOST_UNASKED), min(spare, least), 0)

@@ -196,6 +196,8 @@ class Life(Generic[R]):
 
     async def _clean(self, *executors: Executor) -> None:
         """Over and written down. By its output file, which goes last, others see what is left to do."""
+        if self._means.store.unsaved:  # it is not: whoever comes next needs what the run has left
+            return
         for executor in reversed(executors):  # the machine's last: its folder may hold that file
             await executor.clean(self.run_id)
         self._means.evidence.clean(self.run_id)

@@ -227,6 +227,18 @@ class Store(Reader, Protocol):
         """
         ...
 
+    @property
+    def unsaved(self) -> bool:
+        """Something that can be read here is not on disk; only after `never_wait`."""
+        ...
+
+    def never_wait(self) -> None:
+        """The agent ends: from now on no write fails or waits for a disk that does not take it. It counts for
+        this process then; what becomes of the runs, an agent after this one finds out from what they leave
+        (rule 7.6).
+        """
+        ...
+
     async def aclose(self) -> None:
         """Finish what was asked for, checkpoint, close; watches end. A second time does nothing."""
         ...

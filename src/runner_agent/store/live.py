@@ -18,6 +18,15 @@ class Lane(Protocol[P]):
         """Take it and return."""
         ...
 
+    @property
+    def unsaved(self) -> bool:
+        """Something is published that is not on disk."""
+        ...
+
+    def never_wait(self) -> None:
+        """From now on what cannot be committed is published all the same, and committed if that can be."""
+        ...
+
     async def aclose(self) -> None:
         """Commit what was submitted, then let go of the disk."""
         ...
@@ -75,6 +84,15 @@ class LiveStore(View, Generic[P]):
         """Through the lane, as durable as a wish."""
         self._must_be_open()
         await self._commit(self._state.draft_meta({}))
+
+    @property
+    def unsaved(self) -> bool:
+        """From the lane."""
+        return self._lane.unsaved
+
+    def never_wait(self) -> None:
+        """It is the lane that would."""
+        self._lane.never_wait()
 
     async def aclose(self) -> None:
         """What was asked for before is committed first, or fails for those who asked."""

@@ -116,6 +116,14 @@ class MemoryLane:
         if len(self._batch) == 1:
             asyncio.get_running_loop().call_soon(self._commit)
 
+    @property
+    def unsaved(self) -> bool:
+        """Nothing is ever on disk, and nobody expects it there."""
+        return False
+
+    def never_wait(self) -> None:
+        """It never does."""
+
     async def aclose(self) -> None:
         """There is nothing to let go of."""
         self._commit()

@@ -40,6 +40,19 @@ def as_unusable(error: sqlite3.Error, path: Path) -> RunnerError:
             return StoreUnusable(f"the database {path} cannot be used: {error}. {way_out(path)}")
 
 
+def no_room_to_begin(path: Path) -> ResourceExhausted:
+    """While there is little room left."""
+    return ResourceExhausted(
+        f"cannot begin anything new: hardly any space is left on the filesystem of {path}, and what is left"
+        " is kept for ending what runs; free some space and try again"
+    )
+
+
+def has_no_room(error: Exception) -> bool:
+    """The disk took nothing more, or failed."""
+    return _code(error) in _NO_ROOM
+
+
 def is_busy(error: Exception) -> bool:
     """Another program holds a lock: it may let go of it."""
     return _code(error) == sqlite3.SQLITE_BUSY

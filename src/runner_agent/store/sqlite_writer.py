@@ -9,12 +9,14 @@ would, who comes after that.
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from runner_agent.store.draft import Delta
 from runner_agent.store.schema import BUSY_TIMEOUT, Database
 from runner_agent.store.sqlite_archive import SqlArchive
-from runner_agent.store.sqlite_errors import as_refusal, is_busy
+from runner_agent.store.sqlite_errors import as_refusal, has_no_room, is_busy
+from runner_agent.store.sqlite_room import Room
 from runner_agent.store.sqlite_rows import Rows, write_rows
 from runner_agent.store.sqlite_syncer import CHECKPOINT_EVERY, Syncer
 from runner_agent.store.sqlite_timeline import TimelineWriter
@@ -27,10 +29,15 @@ _LOOK_AGAIN = 0.02
 class WriterLane:
     """A `live.Lane`. All of it is the loop thread's."""
 
-    def __init__(self, database: Database, reader: SqlArchive, state: State[Rows]) -> None:
-        """Starts the syncer's thread."""
+    def __init__(
+        self, database: Database, reader: SqlArchive, state: State[Rows], room: Room | None = None
+    ) -> None:
+        """Starts the syncer's thread. `room` is given back to the disk when it is full."""
         self.commits = 0
         """Transactions so far, for metrics."""
+        self._room = room
+        self._never_waits = False
+        self._unsaved: list[Delta[Rows]] = []  # shown, and not on disk
         self._database = database
         self._reader = reader
         self._state = state
@@ -53,9 +60,23 @@ class WriterLane:
         if len(self._waiting) == 1:
             self._loop.call_soon(self._commit_waiting)
 
+    @property
+    def unsaved(self) -> bool:
+        """See `live.Lane`, here and below."""
+        return bool(self._unsaved)
+
+    def never_wait(self) -> None:
+        """The room is given back: there is nothing more to keep it for."""
+        self._never_waits = True
+        if self._room is not None:
+            self._room.give_up()
+
     async def aclose(self) -> None:
         """Checkpoint, close, let go of the file."""
         await self._idle.wait()
+        if self._unsaved:
+            with suppress(sqlite3.Error):
+                self._commit(self._unsaved)
         await self._loop.run_in_executor(None, self._syncer.close)
         # The reader goes first, so that the last checkpoint finds nobody in its way.
         self._reader.close()
@@ -65,15 +86,26 @@ class WriterLane:
         if self._held or not self._waiting:
             return
         batch, self._waiting = self._waiting, []
+        if self._room is not None:
+            self._room.look()
         try:
-            self._commit(batch)
+            self._commit([*self._unsaved, *batch])
         except Exception as error:  # noqa: BLE001  whatever it is, it is the answer to those who wait
             if is_busy(error) and self._may_wait():
                 self._waiting = batch  # nothing came in between: a commit is one call
                 self._loop.call_later(_LOOK_AGAIN, self._commit_waiting)
                 return
-            self._state.fail(partial(as_refusal, error, self._database.path))
+            if has_no_room(error) and self._room is not None and self._room.give_back():
+                self._waiting = batch
+                self._loop.call_soon(self._commit_waiting)
+                return
+            if self._never_waits:
+                self._unsaved += batch
+                self._state.publish(batch, safe=True)
+            else:
+                self._state.fail(partial(as_refusal, error, self._database.path))
         else:
+            self._unsaved = []
             self._tell_of(batch)
         self._locked_since = None
         self._settle()
@@ -148,7 +180,7 @@ class WriterLane:
                 connection.execute("ROLLBACK")
             raise
         self.commits += 1
-        if self.commits % CHECKPOINT_EVERY == 0:
+        if self.commits % CHECKPOINT_EVERY == 0 or (self._room is not None and self._room.scarce):
             self._copy(self._copied)
 
     def _close(self) -> None:

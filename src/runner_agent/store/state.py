@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic
 
 from runner_agent.model.ids import Version
-from runner_agent.model.records import Key, Kind, Record
+from runner_agent.model.phases import ServicePhase
+from runner_agent.model.records import Key, Kind, Record, Service
 from runner_agent.store.archive import Archive
 from runner_agent.store.base import FIRST_REVISION, Change, Happening, T, Transaction
 from runner_agent.store.draft import Delta, Draft, Edit, P
@@ -36,11 +37,13 @@ class State(Generic[P]):
         meta: Mapping[str, str] | None = None,
         hot: Iterable[Record] = (),
         wall: Wall | None = None,
+        admit: Callable[[Mapping[Key, Edit]], None] | None = None,
     ) -> None:
         """`prepare` makes what the lane will need of a write's edits, and raises if they cannot be stored.
 
         `reserved`: revisions up to here may have been given out before. `hot`: what memory is to hold from
-        the start. `wall`: the time of day for the timeline; without it none is kept.
+        the start. `wall`: the time of day for the timeline; without it none is kept. `admit` raises for
+        edits that are not to be stored now.
         """
         self.latest = Tables(archive)
         self.shown = Tables(archive)
@@ -49,6 +52,7 @@ class State(Generic[P]):
         self.revision = reserved
         self._prepare = prepare
         self._wall = wall
+        self._admit = admit
         self._drafted = reserved
         self._reserved = reserved
         self._reserved_on_disk = reserved
@@ -74,6 +78,8 @@ class State(Generic[P]):
         try:
             result = change(draft)
             edits = draft.edits()
+            if self._admit is not None:
+                self._admit(edits)
             payload = self._prepare(edits)
             told = happened(edits, self._wall)
         except BaseException:
@@ -200,3 +206,11 @@ class State(Generic[P]):
             self.shown.drop(key)
         elif not self.shown.holds(key):  # a draft has warmed it
             self.shown.set(key, self.latest.peek(key))
+
+
+def begins(edit: Edit) -> bool:
+    """Whether it asks for something to be run that was not asked for before, or makes something new."""
+    before, after = edit.before, edit.after
+    if before is None or not isinstance(before, Service) or not isinstance(after, Service):
+        return before is None and after is not None
+    return after.spec.session != before.spec.session and after.spec.desired_phase is ServicePhase.RUNNING

@@ -1,0 +1,212 @@
+"""Room kept on the disk for ends and stops, and a store that never waits for a disk (rules 7.4, 7.6)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from runner_agent.model.errors import ResourceExhausted, RunnerError
+from runner_agent.model.ids import Version
+from runner_agent.model.phases import ServicePhase
+from runner_agent.model.records import Record, Service, ServiceStatus
+from runner_agent.store.base import Change, Transaction
+from runner_agent.store.draft import Edit
+from runner_agent.store.sqlite import SqliteStore
+from runner_agent.store.sqlite_room import MOST, Room
+from runner_agent.store.state import begins
+from tests.support.records import a_running_service, a_service, a_task, an_execution
+
+
+def put(*records: Record) -> Callable[[Transaction], None]:
+    """A change that puts these."""
+
+    def change(tx: Transaction) -> None:
+        for record in records:
+            tx.put(record)
+
+    return change
+
+
+class Disk:
+    """What statvfs tells of the disk: as much as a test wants it to have."""
+
+    def __init__(self) -> None:
+        self.total = self.free = 1 << 36
+
+    def statvfs(self, _path: object) -> os.statvfs_result:
+        """4 KiB a block."""
+        blocks, free = self.total >> 12, self.free >> 12
+        return os.statvfs_result((4096, 4096, blocks, free, free, 9, 9, 9, 0, 255))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Its size and its room are told as the test says; a disk of the test's own needs root."""
+    one = Disk()
+    monkeypatch.setattr(os, "statvfs", one.statvfs)
+    return one
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Of the database."""
+    return tmp_path / "agent.db"
+
+
+def kept(path: Path) -> int:
+    """Bytes that the reserve takes from the disk."""
+    reserve = path.with_name("agent.db-reserve")
+    return reserve.stat().st_blocks * 512 if reserve.exists() else 0
+
+
+def test_it_is_real_room_and_no_more_than_an_eighth(path: Path, disk: Disk) -> None:
+    room = Room(path)
+    assert kept(path) >= MOST
+    assert not room.scarce
+    room.give_up()
+    disk.total = 8 << 20
+    Room(path)
+    assert 1 << 20 <= kept(path) <= (1 << 20) + 65536
+
+
+def test_it_is_given_back_when_the_disk_is_nearly_full_and_made_again(path: Path, disk: Disk) -> None:
+    """With room for it twice: else it would come and go."""
+    room = Room(path)
+    disk.free = MOST // 4
+    room.look()
+    assert kept(path)
+    disk.free = MOST // 4 - 4096
+    room.look()
+    assert not kept(path)
+    assert room.scarce
+    disk.free = 2 * MOST - 4096
+    room.look()
+    assert room.scarce
+    disk.free = 2 * MOST
+    room.look()
+    assert not room.scarce
+    assert kept(path) >= MOST
+
+
+def test_the_next_agent_takes_it_over(path: Path, disk: Disk) -> None:
+    """Full or not: it is what it has to work with."""
+    Room(path)
+    disk.free = MOST
+    assert not Room(path).scarce
+    assert kept(path)
+    disk.free = 0
+    assert Room(path).scarce
+    assert not kept(path)
+
+
+def test_a_copy_without_blocks_is_none(path: Path, disk: Disk) -> None:
+    reserve = path.with_name("agent.db-reserve")
+    with reserve.open("wb") as file:
+        file.truncate(MOST)
+    disk.free = MOST
+    assert Room(path).scarce
+    disk.free = 1 << 30
+    assert not Room(path).scarce
+    assert kept(path) >= MOST
+
+
+def test_half_of_it_is_the_log_s_own(path: Path, disk: Disk) -> None:
+    room = Room(path)
+    log = path.with_name("agent.db-wal")
+    log.write_bytes(b"")
+    disk.free = 0
+    assert room.give_back()
+    assert log.stat().st_size == 0
+    assert log.stat().st_blocks * 512 >= MOST // 2
+    assert not room.give_back()
+
+
+def test_where_none_can_be_made_nothing_is_refused(path: Path, disk: Disk) -> None:
+    """But for want of room: then there is too little to begin anything."""
+    path.with_name("agent.db-reserve").mkdir()
+    assert not Room(path).scarce
+
+
+def _edit(before: Record | None, after: Record | None) -> Edit:
+    return Edit(before, after, Change(), Version(1))
+
+
+def test_what_begins_something() -> None:
+    """Rule 7.4: new records and new sessions; not stops, deletions and what is noted of runs."""
+    service, up = a_service(), a_running_service()
+    wished = replace(
+        service, spec=replace(service.spec, desired_phase=ServicePhase.RUNNING, session=str(UUID(int=1)))
+    )
+    assert begins(_edit(None, service))
+    assert begins(_edit(None, a_task()))
+    assert begins(_edit(None, an_execution()))
+    assert begins(_edit(service, wished))
+    assert begins(_edit(wished, replace(wished, spec=replace(wished.spec, session=str(UUID(int=2))))))
+    stopped = replace(wished.spec, desired_phase=ServicePhase.STOPPED)
+    assert not begins(_edit(wished, replace(wished, spec=stopped)))
+    assert not begins(_edit(up, replace(up, status=ServiceStatus(ServicePhase.FAILED))))
+    assert not begins(_edit(service, None))
+    assert not begins(_edit(an_execution(), an_execution()))
+
+
+async def test_nothing_new_where_room_is_scarce(path: Path, disk: Disk) -> None:
+    store = SqliteStore(path, keep_room=True)
+    await store.write(put(a_service()), durable=True)
+    disk.free = 0
+    with pytest.raises(ResourceExhausted, match="free some space"):
+        await store.write(put(a_task()), durable=True)
+    failed = replace(a_service(), status=ServiceStatus(ServicePhase.FAILED, "exit 3"))
+    await store.write(put(failed), durable=True)
+    assert store.services()[0].status.failure_message == "exit 3"
+    assert store.tasks() == []
+    await store.write(lambda tx: tx.delete(failed.key), durable=True)
+    disk.free = 1 << 30
+    await store.write(put(a_task()), durable=True)
+    await store.aclose()
+
+
+async def test_a_store_that_never_waits(path: Path) -> None:
+    """It goes on in memory, and writes it all down, in order, as soon as that can be."""
+    store = SqliteStore(path, keep_room=True)
+    await store.write(put(a_service("a", reference="a")), durable=True)
+    connection = store._writer._database.connection
+    connection.execute("PRAGMA query_only=1")
+    with pytest.raises(RunnerError):
+        await store.write(put(a_service("b", reference="b")), durable=False)
+    store.never_wait()
+    for message in ("one", "two"):
+        changed = replace(a_service("a", reference="a"), status=ServiceStatus(ServicePhase.FAILED, message))
+        await store.write(put(changed), durable=True, hidden=True)
+        assert store.unsaved
+    await store.write(put(a_task()), durable=True)
+    assert _messages(store) == ["two"]
+    connection.execute("PRAGMA query_only=0")
+    await store.aclose()
+    again = SqliteStore(path)
+    assert _messages(again) == ["two"]
+    assert len(again.tasks()) == 1
+    assert again.revision >= store.revision
+    await again.aclose()
+
+
+async def test_what_is_never_taken_is_not_there_later(path: Path) -> None:
+    """And closing does not wait for it either."""
+    store = SqliteStore(path, keep_room=True)
+    await store.write(put(a_service("a", reference="a")), durable=True)
+    store._writer._database.connection.execute("PRAGMA query_only=1")
+    store.never_wait()
+    await store.write(put(a_service("b", reference="b")), durable=True)
+    assert len(store.services()) == 2
+    await store.aclose()
+    again = SqliteStore(path)
+    assert len(again.services()) == 1
+    await again.aclose()
+
+
+def _messages(store: SqliteStore) -> list[str]:
+    return [one.status.failure_message for one in store.services() if isinstance(one, Service)]
