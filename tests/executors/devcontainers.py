@@ -57,7 +57,7 @@ class Known:
     """Where and as whom commands are to run, if not as they would."""
 
     async def running(self, request: RunRequest) -> DevContainer:
-        found = of_inspection(self.engine.ask("GET", f"/containers/{self.name}/json"), self.workspace)
+        found = of_inspection(self.engine.ask("GET", f"/containers/{self.name}/json"), self.workspace, {})
         assert found is not None, f"{self.name} does not run"
         return replace(found, folder=self.folder or found.folder, user=self.user or found.user)
 

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from runner_agent.executors.devcontainer_place import METADATA, DevContainer, Selector, of_inspection
+from runner_agent.executors.devcontainer_place import (
+    METADATA,
+    DevContainer,
+    Selector,
+    of_container,
+    of_inspection,
+)
 
 WORKSPACE = Path("/home/me/project")
+AGENT = {"USER": "me", "EMPTY": "", "TOKEN": "abc"}
 
 
 def inspected(
@@ -29,7 +36,7 @@ def inspected(
         | {"Labels": {**label, **(labels or {})}},
         "Mounts": [{"Source": source, "Destination": target} for source, target in mounts],
     }
-    return of_inspection(told, WORKSPACE)
+    return of_inspection(told, WORKSPACE, AGENT)
 
 
 def found(**more: object) -> DevContainer:
@@ -87,6 +94,93 @@ def test_remote_environment_may_use_the_containers_own_and_take_from_it() -> Non
     one = found(metadata=[{"remoteEnv": env}])
     assert dict(one.env) == {"PATH": "/opt/bin:/bin", "B": "1=2", "C": "other", "D": ""}
     assert (one.unset, one.path) == (("E",), "/opt/bin:/bin")
+
+
+def test_variables_of_the_configuration_are_replaced() -> None:
+    """As the dev container specification has them; what is none of them stays as it is."""
+    env = {
+        "PYTHONPATH": "${containerWorkspaceFolder}/src:${containerWorkspaceFolder}/lib",
+        "BASE": "${containerWorkspaceFolderBasename}-${localWorkspaceFolderBasename}",
+        "LOCAL": "${localWorkspaceFolder}",
+        "WHO": "${localEnv:USER}${env:EMPTY}${localEnv:EMPTY:default}",
+        "URL": "${localEnv:NOBODY:http}//${containerEnv:NOBODY:8080}${containerEnv:NOBODY}",
+        "NONE": "$HOME ${HOME} ${command:x} $${localEnv:USER} ${}",
+    }
+    one = found(metadata=[{"remoteEnv": env}], mounts=(("/home/me/project", "/workspaces/it"),))
+    assert dict(one.env) == {
+        "PYTHONPATH": "/workspaces/it/src:/workspaces/it/lib",
+        "BASE": "it-project",
+        "LOCAL": "/home/me/project",
+        "WHO": "me",
+        "URL": "http//8080",
+        "NONE": "$HOME ${HOME} ${command:x} $me ${}",
+    }
+    assert (one.refusal, one.warnings) == ("", ())
+
+
+def test_variables_in_user_and_folder_are_replaced() -> None:
+    labels = {"devcontainer.local_folder": "/data/repo"}
+    one = found(
+        metadata=[
+            {
+                "remoteUser": "${localEnv:USER}",
+                "workspaceFolder": "/w/${localWorkspaceFolderBasename}",
+                "remoteEnv": {"AT": "${containerWorkspaceFolder}"},
+            }
+        ],
+        labels=labels,
+    )
+    assert (one.user, one.folder, dict(one.env)) == ("me", "/w/repo", {"AT": "/w/repo"})
+
+
+def test_the_id_of_a_dev_container_is_that_of_its_cli() -> None:
+    """Of the labels it is found by, as that specification computes it."""
+    metadata = [{"remoteEnv": {"ID": "${devcontainerId}"}}]
+    labels = {"devcontainer.local_folder": "/w/é", "devcontainer.config_file": "/w/é/.devcontainer.json"}
+    assert (
+        found(metadata=metadata, labels=labels).env["ID"]
+        == "1ul0pf41np96i8vpc9dgviduv3k7vhtscub0hbs9nh7ugt84fa62"
+    )
+    assert len(found(metadata=metadata, labels={"devcontainer.local_folder": "/w"}).env["ID"]) == 52
+
+
+def test_what_is_not_known_is_left_out_and_told() -> None:
+    env = {"ID": "x-${devcontainerId}", "KEY": "a${localEnv:NOBODY}b", "X": "${localEnv}"}
+    one = found(metadata=[{"remoteEnv": env}])
+    assert dict(one.env) == {"KEY": "ab"}
+    assert one.refusal == ""
+    told = "\n".join(one.warnings)
+    assert "remoteEnv.ID has ${devcontainerId}, which is not known: the container has no label" in told
+    assert "ID is left out" in told
+    assert "remoteEnv.KEY has ${localEnv:NOBODY}, which is not known: the agent's environment" in told
+    assert "remoteEnv.X has ${localEnv}, which is not known: it names no variable; X is left out" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("remoteUser", "${localEnv:NOBODY}"),
+        ("remoteUser", "u${devcontainerId}"),
+        ("workspaceFolder", "/w/${localEnv:NOBODY}"),
+        ("workspaceFolder", "${containerWorkspaceFolder}/x"),
+    ],
+)
+def test_nothing_runs_as_a_user_or_in_a_folder_that_is_not_known(name: str, text: str) -> None:
+    one = found(metadata=[{name: text}])
+    assert f"{name} has ${{" in one.refusal
+    assert "give the agent that variable, or write the value itself" in one.refusal
+
+
+def test_a_container_of_an_image_that_was_a_dev_container_is_not_one() -> None:
+    told = {
+        "Id": "1",
+        "State": {"Running": True, "Pid": 7},
+        "Config": {"User": "app", "Labels": {METADATA: '[{"remoteUser": "dev", "workspaceFolder": "/x"}]'}},
+        "Mounts": [{"Source": str(WORKSPACE), "Destination": str(WORKSPACE)}],
+    }
+    plain = of_container(told, WORKSPACE)
+    assert plain is not None
+    assert (plain.user, plain.folder) == ("app", str(WORKSPACE))
 
 
 def test_the_folder_is_where_the_workspace_is_mounted() -> None:

@@ -115,9 +115,9 @@ def test_what_an_attendant_asks_is_refused(told: bytes, scratch: Path) -> None:
             client.state_of(Engine(address).ask("GET", "/containers/x/json"))
         assert len(str(caught.value)) < 600
         with pytest.raises(Refusal):
-            look(address, Selector("dev"), Path("/w"))
+            look(address, Selector("dev"), Path("/w"), {})
         with pytest.raises(Refusal):
-            look(address, Selector("label=a=b"), Path("/w"))
+            look(address, Selector("label=a=b"), Path("/w"), {})
 
 
 @pytest.mark.parametrize("told", LATER.values(), ids=LATER)
@@ -205,7 +205,7 @@ async def test_a_run_for_the_dev_container_fails_where_no_engine_answers(scratch
     """Rule 6.3 is for a dev container that is absent: nobody will come who answers here."""
     with answering(scratch, lambda _: STRANGE["page"]) as address:
         for choice in (Choice(context="gone", config=scratch), Choice(address)):
-            watch = DevContainerWatch(Selector("dev"), choice.address, scratch)
+            watch = DevContainerWatch(Selector("dev"), choice.address, scratch, {})
             task = asyncio.create_task(watch.run())
             try:
                 async with asyncio.timeout(30):

@@ -46,11 +46,15 @@ def dev_container(choice: Choice, selector: str, workspace: Path) -> Finding:
 
     check = "dev container"
     try:
-        found, absence = look(choice.address(), Selector(selector), workspace)
+        found, absence = look(choice.address(), Selector(selector), workspace, os.environ)
     except (Away, Refusal, CannotStart) as error:
         return remark(check, str(error), "start Docker: until then automations without `runsOn` wait")
     if found is None:
         return remark(check, absence, "start it: until then automations without `runsOn` wait")
+    if found.refusal:
+        return broken(check, found.refusal, "until then automations without `runsOn` fail")
+    if found.warnings:
+        return remark(check, "; ".join(found.warnings), "give the agent those variables, or take them out")
     if not os.access(f"/proc/{found.pid}/root", os.R_OK):
         return remark(
             check,

@@ -54,4 +54,4 @@ def dev_container(settings: Settings, environ: Mapping[str, str]) -> DevContaine
     if not settings.devcontainer:
         return None
     where = choice(environ)
-    return DevContainerWatch(Selector(settings.devcontainer), where.address, settings.workspace)
+    return DevContainerWatch(Selector(settings.devcontainer), where.address, settings.workspace, environ)

@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, cast
@@ -26,7 +26,7 @@ from runner_agent.executors.holders import Holder, holder_of, readable, wait_gon
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.executors.scripts import from_file, way
 from runner_agent.executors.table import DEVCONTAINER
-from runner_agent.launcher import attend, procs
+from runner_agent.launcher import attend, loglines, procs
 from runner_agent.launcher.attend_exec import HELD, WORD
 from runner_agent.launcher.cage import Cage
 from runner_agent.launcher.gate import PREFIX, SCRIPT, TASK
@@ -35,6 +35,7 @@ from runner_agent.launcher.watched import Watched
 from runner_agent.model.errors import CannotStart
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
+from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Ending, Handle, Lost, NotStarted
 
 LEFTOVER_GRACE = 10
@@ -92,6 +93,10 @@ class DevContainerExecutor(HeldRuns):
                 f"cannot enter the working directory {there.folder} in {there.called}: it is not there"
             )
         engine = self._settings.engine()  # before anything is made
+        if there.refusal:
+            raise CannotStart(there.refusal)
+        if request.role is not RunRole.READY:  # which is tried each second
+            _say(request.log, there.warnings)
         place, pipe = inside.make_place(
             f".runner-agent-{request.run_id}", request.output.name, request.script
         )
@@ -230,6 +235,17 @@ def _environment(request: RunRequest, there: DevContainer, inside: Entered, plac
     env = {**inside.account(), **there.env, **request.env, "RUNNER_AGENT_RUN_ID": request.run_id}
     env["GITPOD_OUTPUT"] = f"{place}/{request.output.name}"
     return env
+
+
+def _say(path: Path, warnings: Sequence[str]) -> None:
+    """In the run's log: what it does not have may be why it fails."""
+    if warnings:
+        file = loglines.open_log(str(path), None, None)
+        try:
+            for text in warnings:
+                loglines.write(file, loglines.line(text))
+        finally:
+            os.close(file)
 
 
 def _write(path: Path, text: str) -> None:

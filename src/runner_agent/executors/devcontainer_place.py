@@ -5,18 +5,16 @@ merges them: of `remoteUser` and `workspaceFolder` the last wins, of `remoteEnv`
 """
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
+from runner_agent.executors.devcontainer_variables import LOCAL_FOLDER, Filled, Variables
 from runner_agent.model.frozen import dataclass
 
 METADATA = "devcontainer.metadata"
-LOCAL_FOLDER = "devcontainer.local_folder"
 _LABEL = "label="
-_VARIABLE = re.compile(r"\$\{(containerEnv|localEnv|env):([^:}]+)(?::([^}]*))?\}")
 
 Json = Mapping[str, object]
 
@@ -27,6 +25,7 @@ class DevContainer:
 
     `user` is whom commands run as there, "" for whom the container's image says; `folder` their working
     directory. `env` comes on top of the container's own environment, and `unset` are taken from it.
+    `refusal` says why nothing can run there, `warnings` what its properties say in vain.
     """
 
     id: str
@@ -39,6 +38,8 @@ class DevContainer:
     unset: tuple[str, ...] = ()
     path: str = ""
     what: str = "the dev container"
+    refusal: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def called(self) -> str:
@@ -63,44 +64,84 @@ class Selector:
         return self.text.removeprefix(_LABEL) if self.text.startswith(_LABEL) else None
 
 
-def of_inspection(told: Json, workspace: Path) -> DevContainer | None:
+def of_inspection(told: Json, workspace: Path, environ: Mapping[str, str]) -> DevContainer | None:
     """What an inspection says of a container that runs; None if it does not. `workspace` is the folder on
-    the machine that commands would run in there.
+    the machine that commands would run in there, `environ` the agent's own environment.
     """
+    bare = of_container(told, workspace)
+    if bare is None:
+        return None
+    config = _object(told.get("Config"))
+    own = _variables(_items(config.get("Env")))
+    labels = {key: str(value) for key, value in _object(config.get("Labels")).items()}
+    entries = _entries(labels.get(METADATA, ""))
+    local = labels.get(LOCAL_FOLDER) or str(workspace)
+    known = Variables(environ, own, labels, local)
+    named = known.fill(_last(entries, "workspaceFolder"))
+    folder = named.text if named.text.startswith("/") else _seen(told, (str(workspace), local)) or bare.folder
+    known = replace(known, container_folder=folder)
+    user = known.fill(_last(entries, "remoteUser"))
+    remote = {name: None if text is None else known.fill(text) for name, text in _remote_env(entries).items()}
+    env = {name: one.text for name, one in remote.items() if one is not None and not _left_out(one)}
+    return replace(
+        bare,
+        user=user.text or bare.user,
+        folder=folder,
+        env=env,
+        unset=tuple(name for name, one in remote.items() if one is None),
+        path=str(env.get("PATH") or own.get("PATH", "")),
+        refusal=_refusal({"workspaceFolder": named, "remoteUser": user}),
+        warnings=tuple(_warnings(remote)),
+    )
+
+
+def of_container(told: Json, workspace: Path) -> DevContainer | None:
+    """As it is without what its labels say of a dev container: they may be its image's."""
     state, config = _object(told.get("State")), _object(told.get("Config"))
     pid = state.get("Pid")
     if not isinstance(pid, int) or pid <= 0:
         return None
     if not state.get("Running") or state.get("Restarting") or state.get("Paused"):
         return None
-    own = _variables(_items(config.get("Env")))
-    labels = {key: str(value) for key, value in _object(config.get("Labels")).items()}
-    entries = _entries(labels.get(METADATA, ""))
-    remote = _remote_env(entries, own)
     return DevContainer(
         id=str(told.get("Id", "")),
         name=str(told.get("Name", "")).removeprefix("/"),
         pid=pid,
         started_at=str(state.get("StartedAt", "")),
-        user=_last(entries, "remoteUser") or str(config.get("User") or ""),
-        folder=_folder(told, entries, labels, workspace),
-        env={name: value for name, value in remote.items() if value is not None},
-        unset=tuple(name for name, value in remote.items() if value is None),
-        path=str(remote.get("PATH") or own.get("PATH", "")),
+        user=str(config.get("User") or ""),
+        folder=_seen(told, (str(workspace),)) or str(config.get("WorkingDir") or "") or "/",
+        path=_variables(_items(config.get("Env"))).get("PATH", ""),
     )
 
 
-def _folder(told: Json, entries: Sequence[Json], labels: Mapping[str, str], workspace: Path) -> str:
-    """Named by the metadata; else where the workspace is mounted; else the container's own."""
-    named = _last(entries, "workspaceFolder")
-    if named.startswith("/"):
-        return named
+def _left_out(one: Filled) -> bool:
+    """A text without what was to stand in it means something else."""
+    return any(not unknown.empty for unknown in one.unknown)
+
+
+def _refusal(properties: Mapping[str, Filled]) -> str:
+    """Why nothing can run there; "" if it can. As the wrong user, or elsewhere, is worse than not at all."""
+    faults = [f"{name} has {unknown.why}" for name, one in properties.items() for unknown in one.unknown]
+    if not faults:
+        return ""
+    return (
+        f"devcontainer.json: {'; '.join(faults)}; give the agent that variable, or write the value itself and"
+        " make the dev container anew"
+    )
+
+
+def _warnings(remote: Mapping[str, Filled | None]) -> Iterator[str]:
+    for name, one in remote.items():
+        for unknown in one.unknown if one is not None else ():
+            then = f"{name} is left out" if one is not None and _left_out(one) else "it is empty there"
+            yield f"devcontainer.json: remoteEnv.{name} has {unknown.why}; {then}"
+
+
+def _seen(told: Json, folders: Iterable[str]) -> str:
+    """Where the first of the machine's folders that is mounted is seen in the container; "" if none is."""
     mounts = [_object(one) for one in _items(told.get("Mounts"))]
     pairs = [(str(one.get("Source", "")), str(one.get("Destination", ""))) for one in mounts]
-    for wanted in filter(None, (str(workspace), labels.get(LOCAL_FOLDER, ""))):
-        if (found := _mounted(wanted, pairs)) is not None:
-            return found
-    return str(_object(told.get("Config")).get("WorkingDir") or "") or "/"
+    return next((found for folder in folders if (found := _mounted(folder, pairs)) is not None), "")
 
 
 def _mounted(folder: str, pairs: Iterable[tuple[str, str]]) -> str | None:
@@ -128,17 +169,12 @@ def _last(entries: Sequence[Json], name: str) -> str:
     return next((str(one[name]) for one in reversed(entries) if one.get(name)), "")
 
 
-def _remote_env(entries: Sequence[Json], own: Mapping[str, str]) -> dict[str, str | None]:
-    """None for what is to be unset. Variables of the machine, where the label has them, are empty here."""
-
-    def value(match: re.Match[str]) -> str:
-        known = own.get(match[2]) if match[1] == "containerEnv" else None
-        return known if known is not None else match[3] or ""
-
+def _remote_env(entries: Sequence[Json]) -> dict[str, str | None]:
+    """None for what is to be unset."""
     found: dict[str, str | None] = {}
     for entry in entries:
         for name, text in _object(entry.get("remoteEnv")).items():
-            found[name] = None if text is None else _VARIABLE.sub(value, str(text))
+            found[name] = None if text is None else str(text)
     return found
 
 

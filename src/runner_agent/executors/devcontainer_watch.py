@@ -34,9 +34,12 @@ log = structlog.get_logger("devcontainer")
 class DevContainerWatch:
     """The one dev container of the settings. `changed` rings when `found` or `absence` is another."""
 
-    def __init__(self, selector: Selector, address: Callable[[], str], workspace: Path) -> None:
-        """Nothing is asked before `run`."""
+    def __init__(
+        self, selector: Selector, address: Callable[[], str], workspace: Path, environ: Mapping[str, str]
+    ) -> None:
+        """`environ` is the agent's own environment. Nothing is asked before `run`."""
         self._selector, self._address, self._workspace = selector, address, workspace
+        self._environ = environ
         self.found: DevContainer | None = None
         self.absence = f"the dev container {selector.text} has not been looked for yet"
         self.changed = Bell()
@@ -91,10 +94,14 @@ class DevContainerWatch:
 
     async def _look(self) -> None:
         """What runs now. Raises Away, Refusal, CannotStart."""
-        self._set(*await asyncio.to_thread(look, self._address(), self._selector, self._workspace))
+        self._set(
+            *await asyncio.to_thread(look, self._address(), self._selector, self._workspace, self._environ)
+        )
 
     def _set(self, found: DevContainer | None, absence: str, trouble: str = "") -> None:
         if (found, absence, trouble) != (self.found, self.absence, self._trouble):
+            for text in found.warnings if found is not None and self.found != found else ():
+                log.warning(text, name=found.name if found is not None else "")
             self.found, self.absence, self._trouble = found, absence, trouble
             self.changed.ring()
 
@@ -110,13 +117,16 @@ class DevContainerWatch:
             log.info("the Docker Engine is back")
 
 
-def look(address: str, selector: Selector, workspace: Path) -> tuple[DevContainer | None, str]:
+def look(
+    address: str, selector: Selector, workspace: Path, environ: Mapping[str, str]
+) -> tuple[DevContainer | None, str]:
     """The dev container, if it runs, else what it is instead. Blocks. Raises Away, Refusal."""
     told, absence = _inspected(Engine(address), selector)
     if told is None:
         return None, absence
     name, state = str(told.get("Name", "")).removeprefix("/"), object_of(told.get("State"), "State")
-    return of_inspection(told, workspace), f"the dev container {name} is {state.get('Status', 'not running')}"
+    found = of_inspection(told, workspace, environ)
+    return found, f"the dev container {name} is {state.get('Status', 'not running')}"
 
 
 def _inspected(engine: Engine, selector: Selector) -> tuple[Mapping[str, object] | None, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from runner_agent.executors.base import RunRequest
-from runner_agent.executors.devcontainer_place import DevContainer, of_inspection
+from runner_agent.executors.devcontainer_place import DevContainer, of_container
 from runner_agent.executors.docker_config import ENVIRONMENT, REFERENCE, ROLE, RUN, is_ours
 from runner_agent.executors.docker_engine import DockerEngine
 from runner_agent.model.errors import CannotStart
@@ -32,7 +32,7 @@ class ServiceContainers:
             if not is_ours(found.get("Names"), run_id):
                 continue
             inspected = await self._engine.inspect(str(found.get("Id")))
-            if (container := of_inspection(inspected, self._workspace)) is not None:
+            if (container := of_container(inspected, self._workspace)) is not None:
                 return container
             if found.get("State") == "paused":
                 what = "runs: it is paused"
