@@ -503,6 +503,7 @@ def test_a_hostile_script_costs_little(text: str) -> None:
     """Nothing is looked at again and again: that would take minutes."""
     began = time.process_time()
     judged = [*detaches(text), never_ends(text), loops(text), *secrets_in(text), prepares(text, text)]
-    judged += [leaves_behind(text), *refused_verbs(f"gp x\n{text}"), *statements(f"bash -c '{text}'")]
+    judged += [leaves_behind(text), *refused_verbs(f"gp x\n{text}")]
+    assert statements(f"bash -c '{text}'")
     assert judged
     assert time.process_time() - began < 20

@@ -118,13 +118,25 @@ def _read(
     from runner_agent.control.automations_schema import Schema
 
     faults = Faults(name)
+    root: Node | None = None
     try:
-        file = Schema(faults, strict=strict).file(_parse(name, text), known)
+        root = _parse(name, text)
+        file = Schema(faults, strict=strict).file(root, known)
     except Malformed as error:
-        raise FileErrors((FileError(name, error.mark.line, error.mark.column, "", error.message),)) from None
+        fault = FileError(name, error.mark.line, error.mark.column, "", error.message)
+        raise FileErrors(_foreign(name, text, root) or (fault,)) from None
     if errors := faults.sorted():
-        raise FileErrors(errors)
+        foreign = _foreign(name, text, root)
+        raise FileErrors((*foreign, *(one for one in errors if one.path or not foreign)))
     return file, faults, text
+
+
+def _foreign(name: str, text: str, root: Node | None) -> tuple[FileError, ...]:
+    """What is said first of a file of another format; nothing of any other."""
+    from runner_agent.control.foreign import recognise
+
+    message = recognise(name, text, root)
+    return (FileError(name, 1, 1, "", message),) if message else ()
 
 
 def _text(name: str, data: bytes) -> str:

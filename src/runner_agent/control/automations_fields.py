@@ -160,9 +160,12 @@ class Faults:
         if field.empty:
             return []
         if not isinstance(node, Listing):
-            hint = (
-                f"; write it as a list: [{shorten(node.text)}]" if isinstance(node, Scalar) else "; list them"
-            )
+            if isinstance(node, Scalar):
+                hint = f"; write it as a list: [{shorten(node.text)}]"
+            else:  # of references: Compose has a condition under each
+                keys = [key.text for key, _ in node.pairs if isinstance(key, Scalar)]
+                alone = bool(keys) and of == "references"
+                hint = f"; list its keys alone: [{shorten(', '.join(keys))}]" if alone else "; list them"
             self.add(node.mark, field.path, f"expected a list of {of}, found {describe(node)}{hint}")
             return []
         return [
