@@ -6,7 +6,7 @@ import pytest
 
 from runner_agent.core import ladder, proc
 from runner_agent.core.decisions import REST, Kill, Note, Spawn, Terminate, do, rest
-from runner_agent.core.endings import blame, seconds, signal_name, still_there, with_last_line
+from runner_agent.core.endings import blame, seconds, signal_name, still_there, told_by_shell, with_last_line
 from runner_agent.core.facts import (
     NeverStarted,
     Promised,
@@ -142,7 +142,8 @@ def test_rule_7_3_no_signal_to_what_has_no_handle(one: Proc) -> None:
     [
         (Exited(0), ""),
         (Exited(1), "build exited with code 1"),
-        (Exited(127), "build exited with code 127 (command not found)"),
+        (Exited(127), "build exited with code 127"),
+        (Exited(127, "command not found"), "build exited with code 127 (command not found)"),
         (Signaled(15), "build was killed by SIGTERM"),
         (Signaled(31), "build was killed by SIGSYS"),
         (Signaled(0), "build was killed by signal 0"),
@@ -177,3 +178,27 @@ def test_decisions_add_up_to_the_earlier_wake_up() -> None:
     assert both == type(both)((Spawn(TASK),), Instant(3.0))
     assert (REST | REST) == REST
     assert do(Note(StopAsked(AT))).asks(Note(StopAsked(Instant(99.0))))
+
+
+@pytest.mark.parametrize(
+    ("code", "last_line", "why"),
+    [
+        (127, "bash: line 3: nosuch: command not found", "command not found"),
+        (127, "sh: 1: nosuch: not found", "command not found"),
+        (127, "bash: ./nosuch: No such file or directory", "command not found"),
+        (127, "bash: exec: nosuch: not found", "command not found"),
+        (127, 'exec: "nosuch": executable file not found in $PATH', "command not found"),
+        (127, "bash: line 1: DATABASE_URL: set it first", ""),
+        (127, "bash: line 1: DATABASE_URL: parameter null or not set", ""),
+        (127, "bash: line 1: DATABASE_URL: not found", ""),
+        (127, "", ""),
+        (126, "bash: ./x: Permission denied", "found but not executable"),
+        (126, "bash: /tmp: Is a directory", "found but not executable"),
+        (126, "done", ""),
+        (1, "bash: nosuch: command not found", ""),
+    ],
+)
+def test_what_a_code_means_is_told_only_where_the_shell_said_so(code: int, last_line: str, why: str) -> None:
+    """bash ends with 127 after ${VAR:?} too."""
+    assert told_by_shell(Exited(code), last_line) == Exited(code, why)
+    assert told_by_shell(Exited(code, "out of memory"), last_line) == Exited(code, "out of memory")

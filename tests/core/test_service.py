@@ -244,8 +244,8 @@ def test_rule_3_4_the_last_moment_counts_as_in_time() -> None:
     [
         (Exited(0), STOPPED, ""),
         (Exited(3), FAILED, "start exited with code 3"),
-        (Exited(127), FAILED, "start exited with code 127 (command not found)"),
-        (Exited(126), FAILED, "start exited with code 126 (found but not executable)"),
+        (Exited(127), FAILED, "start exited with code 127"),
+        (Exited(127, "command not found"), FAILED, "start exited with code 127 (command not found)"),
         (Signaled(11), FAILED, "start was killed by SIGSEGV"),
         (Signaled(9, oom=True), FAILED, "start was killed by SIGKILL (out of memory)"),
         (Signaled(40), FAILED, "start was killed by SIGRTMIN+6"),

@@ -44,7 +44,7 @@ def _procfile(text: str) -> bool:
     """`web: bundle exec rails server`, and nothing else."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     found = [re.match(r"([A-Za-z0-9_-]+):[ \t]*([^\s&*\[{|>!%@].*)", line) for line in lines]
-    if not found or not all(found):
+    if not 0 < len(found) <= 200 or not all(found):
         return False
     pairs = [(line[1], line[2]) for line in found if line is not None]
     ours = any(squeeze(key) in {*TOP, *_PLAIN} or near_miss(key, TOP_FORM.names) for key, _ in pairs)

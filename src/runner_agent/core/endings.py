@@ -1,5 +1,7 @@
 """Endings in words: the one place that turns an exit code or a signal into the sentence a user reads."""
 
+import re
+from dataclasses import replace
 from typing import assert_never
 
 from runner_agent.model.runs import Ending, Exited, Lost, NotStarted, Signaled, Survivor
@@ -14,7 +16,20 @@ _SIGNALS = (  # the position is the number
 """Linux on x86 and ARM, by number; the signal module would tie this floor to the machine it runs on."""
 _FIRST, _LAST = 34, 64
 """The real-time signals, as `kill -l` counts them; 32 and 33 are the C library's own."""
-_SHELL_CODES = {126: "found but not executable", 127: "command not found"}
+_SHELL_CODES = {  # what shells mean by a code, and how they say so; scripts end with these codes too
+    126: (
+        "found but not executable",
+        re.compile("(?:permission denied|cannot execute|is a directory|exec format error)", re.IGNORECASE),
+    ),
+    127: (
+        "command not found",
+        re.compile(
+            r"command not found|no such file or directory|executable file not found|exec: .*: not found$"
+            r"|: [0-9]+: .*: not found$|: inaccessible or not found$",
+            re.IGNORECASE,
+        ),
+    ),
+}
 
 MACHINE_RESTARTED = "the machine restarted"
 SUPERVISOR_LOST = "supervisor lost"
@@ -37,7 +52,7 @@ def blame(what: str, ending: Ending) -> str:
         case Exited(code=0):
             return ""
         case Exited(code=code, why=why):
-            return f"{what} exited with code {code}" + _because(why or _SHELL_CODES.get(code, ""))
+            return f"{what} exited with code {code}" + _because(why)
         case Signaled(signal=number, oom=oom, why=why):
             return f"{what} was killed by {signal_name(number)}" + _because(
                 why or ("out of memory" if oom else "")
@@ -48,6 +63,16 @@ def blame(what: str, ending: Ending) -> str:
             return reason
         case _:
             assert_never(ending)
+
+
+def told_by_shell(ending: Ending, last_line: str) -> Ending:
+    """With what the code means to a shell, if the last line of the log says so: bash ends with 127 after
+    `${VAR:?}` too, and `exit 127` is for a script to write.
+    """
+    if not isinstance(ending, Exited) or ending.why or ending.code not in _SHELL_CODES:
+        return ending
+    meaning, said = _SHELL_CODES[ending.code]
+    return replace(ending, why=meaning) if said.search(last_line) else ending
 
 
 def _because(why: str) -> str:

@@ -1,8 +1,8 @@
 """What a process inherits from whoever started it, undone: it is to do the same however it was started.
 
-Masks and ignored signals outlive exec. Standard streams that came closed are opened before, by whatever command
-this is. The limits of resources, the nice value and descriptors beyond the first three are left: they are a
-starter's to choose, and no command of a run gets the last (rule 5.1).
+Masks and ignored signals outlive exec. Standard streams that came closed are opened before, by whatever
+command this is. The limits of resources, the nice value and descriptors beyond the first three are left: they
+are a starter's to choose, and no command of a run gets the last (rule 5.1).
 """
 
 import os

@@ -129,7 +129,8 @@ def _current_folder() -> Path:
     except FileNotFoundError:
         raise InvalidArgument(
             Violation(
-                "workspace", "the current folder does not exist any more; cd to one, or name a workspace"
+                "workspace",
+                "the working directory does not exist any more; cd to one that does, or name one with --workspace",
             )
         ) from None
 

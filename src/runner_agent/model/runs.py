@@ -23,7 +23,7 @@ class Handle:
 
 @dataclass(frozen=True, slots=True)
 class Exited:
-    """The command ended by itself. `why`: what the kernel has held against it, in words, or ""."""
+    """The command ended by itself. `why`: what the kernel or its shell held against it, in words, or ""."""
 
     code: int
     why: str = ""

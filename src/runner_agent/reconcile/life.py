@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from anyio import CancelScope
 
+from runner_agent.core.endings import told_by_shell
 from runner_agent.core.facts import (
     NeverStarted,
     OutputSeen,
@@ -172,13 +173,18 @@ class Life(Generic[R]):
                 empty = await self._empty_soon(executor, handle)
                 if not empty:
                     await outputs.complete()
+                    ending = told_by_shell(ending, self._last_line())
                     await self._note(RunEnded(self.role, self.run_id, self._now(), ending))
             if not empty:
                 await self._in_time(executor.wait_empty(handle))
             await outputs.finish()
-            last_line = self._redaction.text(evidence.last_line(self.key, self.role))
+            last_line = self._last_line()
+            ending = told_by_shell(ending, last_line)
             await self._note(RunGone(self.role, self.run_id, self._now(), ending, last_line))
         await self._clean(executor)
+
+    def _last_line(self) -> str:
+        return self._redaction.text(self._means.evidence.last_line(self.key, self.role))
 
     async def _recall(self, executor: Executor, handle: Handle) -> Redaction:
         """What hides the secrets of a run that an agent before this one started."""
