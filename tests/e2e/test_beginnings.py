@@ -97,5 +97,5 @@ def test_a_starter_whose_folder_has_gone_is_told(scratch: Path) -> None:
         timeout=60,
     )
     assert answer.returncode == 2
-    assert "workspace: the current folder does not exist any more" in answer.stderr
+    assert "workspace: the working directory does not exist any more" in answer.stderr
     assert "Traceback" not in answer.stderr

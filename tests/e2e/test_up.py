@@ -140,7 +140,7 @@ def test_beside_a_live_agent_it_applies_fires_and_attaches(stage: Stage) -> None
     assert once.returncode == 0
     assert "done beside" in once.stdout
     up = stage.spawn("up", str(file))
-    lines_until(up, "leaves alone")
+    lines_until(up, "not fired again")
     up.send_signal(signal.SIGINT)
     _, errors = up.communicate(timeout=60)
     assert up.returncode == 130

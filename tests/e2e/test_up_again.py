@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import time
 from typing import TYPE_CHECKING
 
 from tests.e2e.stage import automations, no_traceback, service_yaml, task_yaml, unreachable
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 EVENT = "triggeredBy: [postEnvironmentStart]"
 COUNTED = "echo ran >> $RUNNER_AGENT_REFERENCE.runs"
+TICKS = service_yaml("web", "while sleep 0.05; do echo serving; done")
 WEB = service_yaml("web", f"{COUNTED}; echo serving; exec sleep 600", more=EVENT)
 
 
@@ -41,24 +44,30 @@ def test_a_second_up_fires_only_what_has_not_succeeded(stage: Stage) -> None:
     assert stage.cli("up", "--until-done").returncode == 1
     stage.write_file(automations(services=(WEB,), tasks=(good, bad, task_yaml("new", COUNTED, more=EVENT))))
     again = stage.cli("up", "--until-done")
-    assert "leaves alone what is up, runs or has succeeded in this boot: good, web;" in again.stdout
-    assert "up --fire postEnvironmentStart" in again.stdout
+    assert "not fired again: good, web (up, running, or succeeded in this boot)" in again.stdout
+    assert "--fire postEnvironmentStart" in again.stdout
     assert [runs(stage, name) for name in ("web", "good", "bad", "new")] == [1, 1, 2, 1]
     assert (again.returncode, "Not succeeded: bad." in again.stderr) == (1, True)
     asked = stage.cli("up", "--fire", "postEnvironmentStart", "--until-done")
-    assert "leaves alone" not in asked.stdout
+    assert "not fired again" not in asked.stdout
     assert [runs(stage, name) for name in ("web", "good", "bad", "new")] == [1, 2, 3, 2]
 
 
-def test_after_a_crash_nothing_is_fired_twice_and_what_runs_is_followed(stage: Stage) -> None:
+def test_after_a_crash_nothing_is_fired_twice_and_ages_are_real(stage: Stage) -> None:
+    """Since the run began or the phase was entered, not since it was adopted."""
     slow = task_yaml("slow", f"{COUNTED}; until [ -e go ]; do sleep 0.05; done; echo went on", more=EVENT)
     stage.write_file(automations(services=(WEB,), tasks=(slow, task_yaml("good", COUNTED, more=EVENT))))
     stage.start()
     assert stage.ok("trigger", "postEnvironmentStart")
     wait_until(lambda: runs(stage, "slow") and runs(stage, "web"), what="both run")
+    began = time.monotonic()
     stage.daemon.sigkill()
+    wait_until(lambda: time.monotonic() - began > 3, what="they have an age")
     up = stage.spawn("up", "--until-done")
-    seen = lines_until(up, "leaves alone")
+    seen = lines_until(up, "task slow: RUNNING")
+    assert "not fired again: good, slow, web" in "".join(seen)
+    assert re.search(r"service web: RUNNING for ([3-9]|\d\d)", "".join(seen)), seen
+    assert re.search(r"task slow: RUNNING for ([3-9]|\d\d)", "".join(seen)), seen
     (stage.workspace / "go").touch()
     said, errors = up.communicate(timeout=60)
     no_traceback(said + errors)
@@ -70,11 +79,14 @@ def test_after_a_crash_nothing_is_fired_twice_and_what_runs_is_followed(stage: S
 
 def test_attach_follows_fires_nothing_and_detaches(stage: Stage) -> None:
     assert stage.cli("attach").returncode == 4
-    stage.start(file=automations(services=(WEB,), tasks=(task_yaml("t", COUNTED, more=EVENT),)))
+    stage.start(file=automations(services=(TICKS,), tasks=(task_yaml("t", COUNTED, more=EVENT),)))
+    stage.ok("service", "start", "web")
     attached = stage.spawn("attach")
-    assert stage.ok("service", "start", "web") == ""
-    seen = lines_until(attached, "serving")
-    assert any("service web: RUNNING" in line or "service web: STARTING" in line for line in seen), seen
+    assert "service web: RUNNING" in "".join(lines_until(attached, "serving"))
+    stage.ok("service", "stop", "web")
+    lines_until(attached, "service web: STOPPED")
+    stage.ok("service", "start", "web")
+    lines_until(attached, "serving")
     _, errors = end(attached)
     assert (attached.returncode, "Detached" in errors) == (130, True)
     assert runs(stage, "t") == 0
@@ -84,9 +96,9 @@ def test_attach_follows_fires_nothing_and_detaches(stage: Stage) -> None:
 
 def test_who_is_attached_hears_of_a_stop_and_not_of_a_crash(stage: Stage) -> None:
     """No alarm when the agent goes down because it was told to."""
-    stage.start(file=automations(services=(WEB,)))
+    stage.start(file=automations(services=(TICKS,)))
+    stage.ok("service", "start", "web")
     attached = stage.spawn("attach")
-    assert stage.cli("service", "start", "web").returncode == 0
     lines_until(attached, "serving")
     assert stage.daemon.terminate() == 0
     said, errors = attached.communicate(timeout=60)
@@ -97,9 +109,9 @@ def test_who_is_attached_hears_of_a_stop_and_not_of_a_crash(stage: Stage) -> Non
 
 def test_who_is_attached_is_not_alarmed_by_a_restart(stage: Stage) -> None:
     """SIGUSR2 is what `systemctl restart` sends: it leaves, and what runs goes on."""
-    stage.start(file=automations(services=(WEB,)))
-    attached = stage.spawn("attach")
+    stage.start(file=automations(services=(TICKS,)))
     stage.ok("service", "start", "web")
+    attached = stage.spawn("attach")
     lines_until(attached, "serving")
     assert stage.daemon.interrupt(number=signal.SIGUSR2) == 0
     seen = lines_until(attached, "the agent is being restarted")
@@ -136,7 +148,7 @@ def test_own_up_tells_of_a_crash_of_its_agent(stage: Stage) -> None:
     assert "SIGKILL" in errors
     assert "run `up` again" in errors
     again = stage.spawn("up")
-    lines_until(again, "leaves alone")
+    lines_until(again, "not fired again")
     end(again)
     assert runs(stage, "web") == 1
     nothing_left(stage)

@@ -107,14 +107,20 @@ class Session:
             self.view.news(f"{change} {kind} {reference}")
         for remark in applied.remarks():
             self.view.news(remark)
-        for event in order.events:
-            self._fire(agent, feed, event, keep=order.keep)
+        kept = [name for event in order.events for name in self._fire(agent, feed, event, keep=order.keep)]
+        if kept:
+            options = " ".join(f"--fire {event}" for event in order.events)
+            self.view.news(
+                f"not fired again: {', '.join(sorted(kept))} (up, running, or succeeded in this boot);"
+                f" to fire them all the same: {options}"
+            )
         if not references:
             self.view.news(
                 "no services and no tasks are defined; name an automations file: runner-agent up FILE"
             )
 
-    def _fire(self, agent: Agent, feed: Feed, event: str, *, keep: bool) -> None:
+    def _fire(self, agent: Agent, feed: Feed, event: str, *, keep: bool) -> list[str]:
+        """The references of what was left alone."""
         result = feed.fire(event, keep=keep)
         self.fired.add(result, agent)
         for each in result.get("skipped", []):
@@ -122,11 +128,7 @@ class Session:
         firing = result.get("firing", {})
         if firing.get("services") or firing.get("executions"):
             self.view.news(f"fired {event}")
-        if kept := sorted(each.get("reference", "") for each in result.get("kept", [])):
-            self.view.news(
-                f"{event} leaves alone what is up, runs or has succeeded in this boot: {', '.join(kept)};"
-                f" `up --fire {event}` fires all of it again"
-            )
+        return [each.get("reference", "") for each in result.get("kept", [])]
 
     def _tell_page(self, agent: Agent) -> None:
         """The code that signs in is for whoever sits here: a pipe may end in a file that many read."""
@@ -226,9 +228,15 @@ class Session:
     def _tell(self, row: Row, kind: str) -> None:
         if row.news:
             row.news = False
-            tail = f" after {row.took}" if row.took else ""
+            tail = f" after {row.took}" if row.took else _for_how_long(row)
             reason = f": {row.message}" if row.message and row.phase in {"FAILED", "STOPPED"} else ""
             self.view.news(f"{kind} {row.name}: {row.phase}{tail}{reason}", row.phase)
+
+
+def _for_how_long(row: Row) -> str:
+    """Of what was so before we came."""
+    age = time.monotonic() - row.since
+    return f" for {show_seconds(age)}" if age >= 1 else ""
 
 
 def _settled(service: Service) -> bool:

@@ -130,7 +130,7 @@ def _current_folder() -> Path:
         raise InvalidArgument(
             Violation(
                 "workspace",
-                "the working directory does not exist any more; cd to one that does, or name one with --workspace",
+                "the working directory does not exist any more; cd to one that does, or use --workspace",
             )
         ) from None
 
