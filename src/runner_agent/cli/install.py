@@ -92,16 +92,8 @@ def install(
         return
     if workspace is not None and not workspace.is_absolute():
         raise Quit(INVALID, f"--workspace must be an absolute path, not {workspace}.")
-    target = Target(root, user, workspace)
-    changes = list(target.changes())
     running = root == Path("/") and Path("/run/systemd/system").is_dir()
-    active = running and machine.succeeds("systemctl", "is-active", "--quiet", AGENT)
-    if running and changes:
-        changes.append(machine.call("systemctl", "daemon-reload"))
-    if running and not active and not no_start:
-        changes.append(_call_for_agent("start"))
-    elif active and changes:
-        changes.append(_call_for_agent("restart"))
+    changes = _changes(Target(root, user, workspace), running=running, start=not no_start)
     if upstream_names:
         changes += names(root)
     _make(changes, dry_run=dry_run, root=root)
@@ -109,6 +101,19 @@ def install(
         note("The agent is installed already, just so.")
     elif not dry_run and not running:
         note("systemd does not run here: the agent starts with the next boot.")
+
+
+def _changes(target: Target, *, running: bool, start: bool) -> list[Change]:
+    """`running`: systemd does, here. Raises Quit."""
+    changes = list(target.changes())
+    active = running and machine.succeeds("systemctl", "is-active", "--quiet", AGENT)
+    if running and changes:
+        changes.append(machine.call("systemctl", "daemon-reload"))
+    if running and not active and start:
+        changes.append(_call_for_agent("start"))
+    elif active and changes:
+        changes.append(_call_for_agent("restart"))
+    return changes
 
 
 @click.command(params=[ROOT])
