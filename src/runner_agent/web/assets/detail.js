@@ -178,14 +178,14 @@ function drawLog(here, execution) {
   if (!parts.log.node.isConnected) parts.panel.replaceChildren(parts.log.node);
   if (here.kind === "task" && !execution) {
     parts.source = undefined;
-    parts.log.turn([], "", here.execution ? "This execution is not there any more: only the latest are kept." : "It was never started.");
+    parts.log.turn([], "", state.link === "up", here.execution ? "This execution is not there any more: only the latest are kept." : "It was never started.");
     return;
   }
   if (here.kind === "service") {
     const { commands = {} } = here.thing.spec ?? {};
     parts.source = { path: `/logs/services/${here.thing.id}`, query: { role }, ended: ["STOPPED", "FAILED"].includes(servicePhase(here.thing)) };
     parts.log.onWhich = (chosen) => ((role = chosen), drawDetail());
-    if (state.link === "up") parts.log.turn(["start", "ready", "stop"].filter((each) => commands[each]).map((each) => [each, each]), role);
+    parts.log.turn(["start", "ready", "stop"].filter((each) => commands[each]).map((each) => [each, each]), role, state.link === "up");
     return;
   }
   const tasks = steps(execution).filter((each) => !each.serviceId);
@@ -196,7 +196,7 @@ function drawLog(here, execution) {
     labels: tasks.length > 1 && !here.step,
   };
   parts.log.onWhich = (step) => (location.hash = pathOf(here, "logs", execution.id, ...(step ? [step] : [])));
-  if (state.link === "up") parts.log.turn([["", "all steps"], ...tasks.map((each) => [each.id, each.label])].slice(tasks.length > 1 ? 0 : 1), here.step ?? "");
+  parts.log.turn([["", "all steps"], ...tasks.map((each) => [each.id, each.label])].slice(tasks.length > 1 ? 0 : 1), here.step ?? "", state.link === "up");
 }
 
 // ---------------------------------------------------------------- asked for besides

@@ -16,6 +16,8 @@ export class LogLines {
     this.gone = 0; // lines given up at the front
     this.skipped = 0; // lines not kept
     this.offset = 0; // in bytes, where what comes next stands in the log
+    this.first = 0; // where what is held began
+    this.begun = false;
     this.keep = keep;
     this.chars = 0;
     this.rest = "";
@@ -25,7 +27,8 @@ export class LogLines {
   }
 
   begin(offset) {
-    this.offset = offset;
+    this.offset = this.first = offset;
+    this.begun = true;
   }
 
   // True if there is more to show.
