@@ -87,6 +87,40 @@ def test_a_search_outlives_a_window_that_nobody_looks_at(stage: Stage, visit: Vi
     stage.ok("service", "stop", "kept")
 
 
+def test_a_search_goes_on_with_the_next_agent(stage: Stage, visit: Visit) -> None:
+    services = (
+        service_yaml("outlives", LONG.format("outlives")),
+        service_yaml("other", "echo other; sleep 600"),
+    )
+    stage.apply(automations(services=services))
+    for name in ("outlives", "other"):
+        stage.ok("service", "start", name, "--wait")
+    visit.go("#/service/outlives/logs")
+    visit.logged("written")
+    look_for(visit, "line 7")
+    visit.button("Search all of it").click()
+    note = visit.page.locator(".log-note")
+    expect(note).to_contain_text("All of the log was searched: 111 of 5002 lines; new")
+    port = visit.address.rpartition(":")[2].rstrip("/")
+    stage.daemon.sigkill()
+    expect(visit.page.locator("#top .link")).to_have_text("away")
+    expect(visit.lines()).not_to_have_count(0)
+    (stage.workspace / "more-outlives").touch()
+    stage.start("--listen", f"tcp:127.0.0.1:{port}")
+    visit.connected()
+    visit.logged("another line 7 came")
+    expect(note).to_contain_text("112 of 5003 lines; new")
+    stage.daemon.sigkill()
+    expect(visit.page.locator("#top .link")).to_have_text("away")
+    visit.go("#/service/other/logs")
+    expect(visit.page.get_by_role("heading", name="other")).to_be_visible()
+    expect(visit.lines()).to_have_count(0)
+    stage.start("--listen", f"tcp:127.0.0.1:{port}")
+    visit.logged("other")
+    for name in ("outlives", "other"):
+        stage.ok("service", "stop", name)
+
+
 # ---------------------------------------------------------------- another log
 
 

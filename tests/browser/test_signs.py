@@ -100,6 +100,9 @@ def test_a_failed_row_says_why(stage: Stage, visit: Visit) -> None:
     expect(visit.row("sick").locator(".reason")).to_contain_text("exited with code 3")
     expect(visit.row("late").locator(".reason")).to_have_text(re.compile("^late exited with code 4"))
     expect(visit.row("early").locator(".reason")).to_have_count(0)
+    now = visit.page.locator(".happening .failure")
+    expect(now.filter(has_text="code 3").first).to_be_visible()
+    expect(now.filter(has_text="code 4").first).to_be_visible()
 
 
 def test_what_runs_its_previous_definition_is_marked_and_mended_by_a_restart(

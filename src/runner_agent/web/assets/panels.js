@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { groups } from "./plan.js";
-import { state } from "./store.js";
+import { latestByTask, state } from "./store.js";
 import { FINISHED, at, clock, duration, executionPhase, mark, pill, plural, prose, reference, servicePhase, short, since, span, steps, triggers } from "./words.js";
 
 const WORDS = { KIND_SERVICE: "Service", KIND_TASK: "Task", KIND_EXECUTION: "Execution" };
@@ -149,13 +149,16 @@ export function overview(entries) {
   const active = [...state.executions.values()].filter((each) => !FINISHED.has(executionPhase(each)));
   const failed = [...state.services.values()].filter((each) => servicePhase(each) === "FAILED");
   const moving = [...state.services.values()].filter((each) => ["STARTING", "STOPPING"].includes(servicePhase(each)));
+  const latest = latestByTask();
+  const failedTasks = [...state.tasks.values()].filter((each) => latest.has(each.id) && executionPhase(latest.get(each.id)) === "FAILED");
   const taskOf = (each) => state.tasks.get(each.metadata?.taskId);
   return h(
     "div",
     { class: "overview" },
     h("h1", {}, "Now"),
-    !active.length && !failed.length && !moving.length && h("p", { class: "calm" }, state.services.size ? "All is as it was wished." : "Nothing runs."),
+    !active.length && !failed.length && !failedTasks.length && !moving.length && h("p", { class: "calm" }, state.services.size ? "All is as it was wished." : "Nothing runs."),
     failed.map((each) => h("p", { class: "happening", "data-key": each.id }, pill("FAILED"), linkTo(reference(each)), h("span", { class: "failure" }, prose(each.status?.failureMessage)))),
+    failedTasks.map((each) => h("p", { class: "happening", "data-key": each.id }, pill("FAILED"), linkTo(reference(each)), h("span", { class: "failure" }, prose(latest.get(each.id).status?.failureMessage)))),
     moving.map((each) => h("p", { class: "happening", "data-key": each.id }, pill(servicePhase(each)), linkTo(reference(each)), since(state.since.get(each.id)))),
     active.map((each) => {
       const task = taskOf(each);
