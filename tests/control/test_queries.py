@@ -21,11 +21,11 @@ from runner_agent.control.queries import (
 from runner_agent.kit.virtual import VirtualClock
 from runner_agent.model.errors import FailedPrecondition, InvalidArgument, NotFound
 from runner_agent.model.phases import ExecutionPhase, ServiceRole
-from runner_agent.model.records import Execution
+from runner_agent.model.records import Execution, Service, Task
 from runner_agent.store.memory import MemoryStore
 from tests.control.scene import ALICE, a_file, finish, service_entry, service_of, task_entry, task_of
 
-E = TypeVar("E")
+E = TypeVar("E", Service, Task, Execution)
 SEED = "00000000-0000-4000-8000-000000000000"
 NOTHING_SET = DefinitionFilter()
 
@@ -94,7 +94,7 @@ async def some_executions(commands: Commands, store: MemoryStore, clock: Virtual
         task = task_of(store, "build" if number % 2 else "test")
         one = await commands.executions.start_task(task.id, ALICE)
         started.append(await finish(store, one.id) if number % 3 == 0 else one)
-    return sorted(started, key=lambda one: (one.created_at, one.id), reverse=True)
+    return started[::-1]
 
 
 async def walk_executions(

@@ -75,7 +75,7 @@ def test_halves_come_back_as_one(service: Service) -> None:
     kind = service.key.kind
     wish = encoder(Service, WISH_FIELDS[kind])(service)
     run = encoder(Service, RUN_FIELDS[kind])(service)
-    versions = {"spec_version": service.spec_version, "status_version": service.status_version}
+    versions = {name: getattr(service, name) for name in VERSION_FIELDS}
     assert decoder(Service)(wish, run, **versions) == service
 
 

@@ -7,10 +7,19 @@ from dataclasses import replace
 import pytest
 
 from runner_agent.model.errors import AlreadyExists, ResourceExhausted, Unavailable
-from runner_agent.model.ids import Reference, Version
+from runner_agent.model.ids import Reference, TaskId, Version
 from runner_agent.model.phases import ExecutionPhase, ServicePhase, Trigger
-from runner_agent.model.records import Execution, Key, Kind, Record, Service, ServiceStatus, Step
-from runner_agent.store.base import FIRST_REVISION, Change, Store, Transaction, position
+from runner_agent.model.records import (
+    Execution,
+    ExecutionStatus,
+    Key,
+    Kind,
+    Record,
+    Service,
+    ServiceStatus,
+    Step,
+)
+from runner_agent.store.base import FIRST_REVISION, Change, Store, Transaction
 from tests.store.conftest import breaking
 from tests.support.records import (
     BOOT,
@@ -48,7 +57,7 @@ def delete(*records: Record) -> Callable[[Transaction], None]:
 
 def bare(record: Record) -> Record:
     """Without its versions."""
-    return replace(record, spec_version=Version(0), status_version=Version(0))
+    return replace(record, born=Version(0), spec_version=Version(0), status_version=Version(0))
 
 
 # ---------------------------------------------------------------- writing and reading
@@ -208,13 +217,16 @@ async def test_a_deletion_moves_the_revision(store: Store) -> None:
 # ---------------------------------------------------------------- questions
 
 
-async def test_services_and_tasks_are_listed_oldest_first(store: Store) -> None:
+async def test_services_and_tasks_are_listed_as_they_came_whatever_the_time_of_day(store: Store) -> None:
+    """Rule 4.9."""
     await store.write(
         put(a_service("b", minute=2), a_service("a", minute=3), a_service("c", minute=1)), durable=False
     )
     await store.write(put(a_task("y", minute=2), a_task("x", minute=1)), durable=False)
-    assert [service.id for service in store.services()] == ["c", "b", "a"]
-    assert [task.id for task in store.tasks()] == ["x", "y"]
+    assert [service.id for service in store.services()] == ["b", "a", "c"]
+    assert [task.id for task in store.tasks()] == ["y", "x"]
+    moved = await store.write(lambda tx: tx.put(replace(a_service("b"), born=Version(7))), durable=False)
+    assert moved.born == store.services()[0].born, "a change, or a caller, does not move it"
 
 
 async def test_by_reference_finds_both_kinds_and_follows_renames(store: Store) -> None:
@@ -236,18 +248,18 @@ async def test_by_reference_finds_both_kinds_and_follows_renames(store: Store) -
 async def test_executions_are_paged_newest_first_live_and_finished_alike(store: Store) -> None:
     phases = (SUCCEEDED, ExecutionPhase.RUNNING, ExecutionPhase.FAILED)
     made = [
-        an_execution(f"e{n:02}", task=f"task-{n % 2}", minute=n // 2, phase=phases[n % 3], steps=())
+        an_execution(f"e{n:02}", task=f"task-{n % 2}", minute=-n, phase=phases[n % 3], steps=())
         for n in range(30)
     ]
     await store.write(put(*made), durable=True)
-    expected = [execution.id for execution in sorted(made, key=position, reverse=True)]
+    expected = [execution.id for execution in reversed(made)]
     assert [execution.id for execution in store.executions()] == expected
     pages: list[str] = []
     after = None
     while page := store.executions(after=after, limit=7):
         assert len(page) <= 7
         pages += [execution.id for execution in page]
-        after = position(page[-1])
+        after = page[-1].born
     assert pages == expected
     ones = [execution.id for execution in store.executions(task="task-1", limit=3)]
     assert ones == [id_ for id_ in expected if int(id_[1:]) % 2][:3]
@@ -258,7 +270,9 @@ async def test_finished_executions_are_named_for_pruning(store: Store) -> None:
     made = [
         an_execution(f"e{n}", task=f"task-{n % 2}", minute=9 - n, phase=SUCCEEDED, steps=()) for n in range(4)
     ]
-    await store.write(put(*made, an_execution("live", steps=())), durable=True)
+    live = [replace(one, status=ExecutionStatus(ExecutionPhase.RUNNING)) for one in made]
+    await store.write(put(*live, an_execution("live", steps=())), durable=True)
+    await store.write(put(*reversed(made)), durable=True)
     assert [entry.id for entry in store.finished_executions()] == ["e3", "e2", "e1", "e0"]
     assert [entry.id for entry in store.finished_executions(task="task-1")] == ["e3", "e1"]
 
@@ -268,7 +282,7 @@ async def test_finished_executions_are_named_for_pruning(store: Store) -> None:
         return len(tx.finished_executions())
 
     assert await store.write(prune, durable=False) == 2
-    assert [execution.id for execution in store.executions()] == ["e0", "e2", "live"]
+    assert [execution.id for execution in store.executions()] == ["live", "e2", "e0"]
     assert store.get(Execution, "e1") is None
 
 
@@ -287,7 +301,9 @@ async def test_steps_are_live_while_their_execution_is_or_they_have_a_process(st
     execution = an_execution(phase=ExecutionPhase.RUNNING, steps=("a", "b"))
     steps = a_step("a", minute=1), a_running_step("b"), a_step("stranger")
     await store.write(put(execution, *steps), durable=False)
-    assert [step.id for step in store.live_steps()] == ["b", "a"]
+    assert [step.id for step in store.live_steps()] == ["a", "b"]
+    assert store.steps_of(steps[0].task_id) == store.live_steps()
+    assert store.steps_of(TaskId("none")) == []
     await store.write(put(replace(execution, status=an_execution(phase=SUCCEEDED).status)), durable=True)
     assert [step.id for step in store.live_steps()] == ["b"]
     await store.write(put(a_step("b")), durable=False)
@@ -301,7 +317,7 @@ async def test_steps_are_live_while_their_execution_is_or_they_have_a_process(st
 
 
 async def test_firings_newest_first_and_found_by_their_idempotency_key(store: Store) -> None:
-    made = [a_firing(f"f{n}", minute=n, once_key=f"key-{n}") for n in range(5)]
+    made = [a_firing(f"f{n}", minute=-n, once_key=f"key-{n}") for n in range(5)]
     await store.write(put(*made), durable=True)
     assert [firing.id for firing in store.firings(limit=3)] == ["f4", "f3", "f2"]
     event = Trigger.POST_MACHINE_START

@@ -15,7 +15,7 @@ from runner_agent.model.errors import ResourceExhausted
 from runner_agent.model.ids import Reference, Version
 from runner_agent.model.phases import ExecutionPhase, ServicePhase
 from runner_agent.model.records import Execution, Firing, Key, Record, Service, ServiceStatus, Step, Task
-from runner_agent.store.base import Finished, Reader, Store, Transaction, position
+from runner_agent.store.base import Finished, Reader, Store, Transaction
 from runner_agent.store.tables import has_process, is_live, planned_steps
 from tests.store.conftest import KINDS, breaking, open_store
 from tests.support.records import (
@@ -102,17 +102,18 @@ class Aborted(Exception):
 
 
 def bare(record: Record) -> Record:
-    return replace(record, spec_version=Version(0), status_version=Version(0))
+    return replace(record, born=Version(0), spec_version=Version(0), status_version=Version(0))
 
 
 def applied(state: State, move: Move) -> dict[Key, Record]:
-    after = dict(state)
+    """In the order in which they were created, which is that of a dict's keys (rule 4.9)."""
+    after: dict[Key, Record | None] = dict(state)
     for act in move.acts:
-        if act.delete:
-            after.pop(act.record.key, None)
-        else:
+        if not act.delete:
             after[act.record.key] = act.record
-    return after
+        elif act.record.key in after:
+            after[act.record.key] = None
+    return {key: record for key, record in after.items() if record is not None}
 
 
 def check(reader: Reader, state: State) -> None:
@@ -130,31 +131,31 @@ def check(reader: Reader, state: State) -> None:
     for kind, prefix in ((Service, "s"), (Task, "t"), (Execution, "e"), (Step, "st"), (Firing, "f")):
         present = {n for n in range(3) if reader.get(kind, f"{prefix}{n}") is not None}
         assert present == {int(record.id[len(prefix) :]) for record in records if isinstance(record, kind)}
-    by_age = sorted(own_services, key=lambda record: (record.metadata.created_at, record.id))
-    assert [bare(record) for record in reader.services()] == by_age
-    by_age_too = sorted(own_tasks, key=lambda record: (record.metadata.created_at, record.id))
-    assert [bare(record) for record in reader.tasks()] == by_age_too
+    assert [bare(record) for record in reader.services()] == own_services
+    assert [bare(record) for record in reader.tasks()] == own_tasks
     for reference in REFERENCES:
         holders = [record for record in own_services if record.metadata.reference == reference]
         holder = reader.by_reference(Reference(reference))
         assert (bare(holder) in holders) if holder else not holders
-    newest = sorted(own_executions, key=position, reverse=True)
+    newest = own_executions[::-1]
     assert [bare(record) for record in reader.executions()] == newest
     assert [bare(record) for record in reader.executions(limit=2)] == newest[:2]
     if newest:
-        assert [bare(record) for record in reader.executions(after=position(newest[0]))] == newest[1:]
+        first = reader.executions(limit=1)[0]
+        assert [bare(record) for record in reader.executions(after=first.born)] == newest[1:]
     of_task = [record for record in newest if record.task_id == "t0"]
     assert [bare(record) for record in reader.executions(task="t0", limit=1)] == of_task[:1]
     live = [record for record in newest if is_live(record)]
     assert [bare(record) for record in reader.live_executions()] == live[::-1]
-    ended = [Finished.of(record) for record in newest if not is_live(record)]
-    assert reader.finished_executions() == sorted(ended, key=lambda entry: (entry.completed_at, entry.id))
+    ended = [Finished.of(record) for record in reader.executions() if not is_live(record)]
+    assert reader.finished_executions() == sorted(ended, key=lambda entry: entry.ended)
     wanted = {step for execution in live for step in planned_steps(execution)}
     live_steps = [step for step in own_steps if step.id in wanted or has_process(step)]
-    live_steps.sort(key=lambda step: (step.created_at, step.id))
     assert [bare(record) for record in reader.live_steps()] == live_steps
-    latest = sorted(own_firings, key=lambda firing: (firing.at, firing.id), reverse=True)
-    assert [bare(record) for record in reader.firings(limit=2)] == latest[:2]
+    for task in {step.task_id for step in own_steps}:
+        of_task_too = [step for step in live_steps if step.task_id == task]
+        assert [bare(record) for record in reader.steps_of(task)] == of_task_too
+    assert [bare(record) for record in reader.firings(limit=2)] == own_firings[::-1][:2]
 
 
 def check_versions(reader: Reader, before: Mapping[Key, Record], state: State) -> dict[Key, Record]:

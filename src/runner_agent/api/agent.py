@@ -1,20 +1,16 @@
 """Handlers of what is ours: the agent itself, triggers and plans."""
 
-from base64 import urlsafe_b64encode
-
 from runner_agent.api.backend import Backend
 from runner_agent.api.rpc import Call
 from runner_agent.api.wire_in import Request, automations_file, object_id, page
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.control.again import Kept
 from runner_agent.control.base import find_task
-from runner_agent.control.queries import preview_plan
+from runner_agent.control.queries import preview_plan, token_after
 from runner_agent.model.ids import PlanStepId, Reference
 from runner_agent.model.phases import Trigger
 from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
 from runner_agent.model.records import Execution, Firing, Service, Task
-from runner_agent.store.base import Position
-from runner_agent.store.base import timestamp as text_of
 
 FIRINGS_SHOWN = 1000
 """How far back ListFirings goes."""
@@ -102,11 +98,11 @@ async def list_firings(backend: Backend, request: Request, _: Call) -> Tree:
     found = [
         firing
         for firing in backend.store.firings(limit=FIRINGS_SHOWN)
-        if after is None or _position(firing) < after
+        if after is None or firing.born < after
     ]
     shown = found[: wanted.limit]
     more = len(found) > len(shown)
-    token = urlsafe_b64encode(" ".join(_position(shown[-1])).encode()).decode() if more else ""
+    token = token_after(shown[-1].born) if more else ""
     return {
         "pagination": {"next_token": token},
         "firings": [_firing(backend, firing) for firing in shown],
@@ -120,10 +116,6 @@ async def plan_task(backend: Backend, request: Request, _: Call) -> Tree:
     labels: dict[PlanStepId, str] = {step.id: step.label for step in plan.steps()}
     groups = [{"steps": [_plan_step(step, labels) for step in group.steps]} for group in plan.groups]
     return {"groups": groups}
-
-
-def _position(firing: Firing) -> Position:
-    return text_of(firing.at), firing.id
 
 
 def _firing(backend: Backend, firing: Firing) -> Tree:

@@ -142,7 +142,7 @@ class _Listing:
     def _refused(self, event: Trigger, firing: Firing, started: set[str]) -> None:
         """Tasks that list the event and have no execution of it: they could not be started (rule 6.1)."""
         for task in self._reader.tasks():
-            listed = event in task.metadata.triggered_by and task.metadata.created_at <= firing.at
+            listed = event in task.metadata.triggered_by and task.born < firing.born
             if not listed or task.id in started:
                 continue
             reason = "it could not be started: it, or something it depends on, was being deleted"

@@ -2,8 +2,7 @@
 
 import asyncio
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 from runner_agent.control.base import NewId, derived_ids
@@ -13,17 +12,19 @@ from runner_agent.core.plan import make_plan
 from runner_agent.core.wishes import refuse_unstartable
 from runner_agent.model.errors import InvalidArgument, NotFound, Violation
 from runner_agent.model.frozen import dataclass
-from runner_agent.model.ids import PlanStepId, Reference, SessionId
+from runner_agent.model.ids import PlanStepId, Reference, SessionId, Version
 from runner_agent.model.phases import ExecutionPhase, ServiceRole
 from runner_agent.model.plans import Group, Plan, PlanStep, ServiceWork
 from runner_agent.model.records import Execution, Service, Task
-from runner_agent.store.base import Position, Reader, position, timestamp
+from runner_agent.store.base import Reader
 
 DEFAULT_PAGE_SIZE = 25
+LONGEST_PLACE = 18
+"""Digits; what is longer the store cannot hold."""
 _BATCH = 25
 """Executions searched at a time: those that are not in memory take the loop some 4 ms."""
 
-E = TypeVar("E")
+E = TypeVar("E", Service, Task, Execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,25 @@ class Page:
         """How many items it holds at most."""
         return self.size or DEFAULT_PAGE_SIZE
 
-    def after(self) -> Position | None:
-        """The last item of the page before. Raises InvalidArgument for a token that is none of ours."""
+    def after(self) -> Version | None:
+        """The place of the last item of the page before: its birth. Raises InvalidArgument for a token that
+        is none of ours.
+        """
         if not self.token:
             return None
         try:
-            created, _, id_ = urlsafe_b64decode(self.token.encode("ascii")).decode("ascii").partition(" ")
-            datetime.fromisoformat(created)
+            place = urlsafe_b64decode(self.token.encode("ascii")).decode("ascii")
         except ValueError:
+            place = ""
+        if not place.isdecimal() or len(place) > LONGEST_PLACE:
             message = "is not a token of an earlier answer; leave it out to begin anew"
-            raise InvalidArgument(Violation("pagination.token", message)) from None
-        return created, id_
+            raise InvalidArgument(Violation("pagination.token", message))
+        return Version(int(place))
+
+
+def token_after(place: int) -> str:
+    """Names the page behind the item at this place."""
+    return urlsafe_b64encode(str(place).encode("ascii")).decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +93,20 @@ def list_services(reader: Reader, wanted: DefinitionFilter, page: Page) -> Listi
         for service in reader.services()
         if _fits(service, wanted) and (not wanted.roles or service.metadata.role in wanted.roles)
     )
-    return _cut(fitting, _definition_position, page)
+    return _cut(fitting, page)
 
 
 def list_tasks(reader: Reader, wanted: DefinitionFilter, page: Page) -> Listing[Task]:
     """Oldest first. Raises InvalidArgument."""
-    return _cut((task for task in reader.tasks() if _fits(task, wanted)), _definition_position, page)
+    return _cut((task for task in reader.tasks() if _fits(task, wanted)), page)
 
 
 async def list_executions(reader: Reader, wanted: ExecutionFilter, page: Page) -> Listing[Execution]:
     """Newest first, finished ones included. A long search lets others on. Raises InvalidArgument."""
     after = page.after()
     if wanted.phases and not any(phase.terminal for phase in wanted.phases):
-        live = (one for one in reversed(reader.live_executions()) if after is None or position(one) < after)
-        return _page([one for one in live if _execution_fits(one, wanted)], position, page)
+        live = (one for one in reversed(reader.live_executions()) if after is None or one.born < after)
+        return _page([one for one in live if _execution_fits(one, wanted)], page)
     only = next(iter(wanted.task_ids)) if len(wanted.task_ids) == 1 else None
     narrowed = wanted.phases or wanted.task_references or len(wanted.task_ids) > 1
     size = _BATCH if narrowed else page.limit + 1
@@ -107,9 +116,9 @@ async def list_executions(reader: Reader, wanted: ExecutionFilter, page: Page) -
         found += [execution for execution in batch if _execution_fits(execution, wanted)]
         if len(batch) < size:
             break
-        after = position(batch[-1])
+        after = batch[-1].born
         await asyncio.sleep(0)
-    return _page(found, position, page)
+    return _page(found, page)
 
 
 def preview_plan(reader: Reader, reference: str, seed: str) -> Plan:
@@ -150,17 +159,11 @@ def _execution_fits(execution: Execution, wanted: ExecutionFilter) -> bool:
     )
 
 
-def _definition_position(one: Service | Task) -> Position:
-    return timestamp(one.metadata.created_at), one.id
-
-
-def _cut(fitting: Iterable[E], place: Callable[[E], Position], page: Page) -> Listing[E]:
+def _cut(fitting: Iterable[E], page: Page) -> Listing[E]:
     after = page.after()
-    return _page([one for one in fitting if after is None or place(one) > after], place, page)
+    return _page([one for one in fitting if after is None or one.born > after], page)
 
 
-def _page(found: Sequence[E], place: Callable[[E], Position], page: Page) -> Listing[E]:
+def _page(found: Sequence[E], page: Page) -> Listing[E]:
     items = tuple(found[: page.limit])
-    if len(found) <= page.limit:
-        return Listing(items)
-    return Listing(items, urlsafe_b64encode(" ".join(place(items[-1])).encode("ascii")).decode("ascii"))
+    return Listing(items, token_after(items[-1].born) if len(found) > page.limit else "")

@@ -34,8 +34,8 @@ class Housekeeping:
 
     async def tidy(self) -> None:
         """Once."""
-        store, settings, now = self._parts.store, self._parts.settings, self._parts.clock.wall()
-        gone = await prune(store, now, settings.executions_kept, timedelta(seconds=settings.executions_age))
+        store, settings, clock = self._parts.store, self._parts.settings, self._parts.clock
+        gone = await prune(store, clock, settings.executions_kept, timedelta(seconds=settings.executions_age))
         for execution in gone.executions:
             self._parts.logs.forget_execution(execution)
         for step in gone.steps:

@@ -1,4 +1,7 @@
-"""What the store keeps: an object's wish, its run and its public status in one record, under one key."""
+"""What the store keeps: an object's wish, its run and its public status in one record, under one key.
+
+`born` is the revision that created it: what came first is told by that, never by a time of day (rule 4.9).
+"""
 
 from collections.abc import Mapping
 from dataclasses import field
@@ -89,6 +92,7 @@ class Service:
     status: ServiceStatus = field(default_factory=ServiceStatus)
     phase_since: datetime | None = None
     file: str = ""
+    born: Version = Version(0)
     spec_version: Version = Version(0)
     status_version: Version = Version(0)
 
@@ -108,6 +112,7 @@ class Task:
     depends_on: tuple[DefinitionId, ...] = ()
     deletion: Deletion | None = None
     file: str = ""
+    born: Version = Version(0)
     spec_version: Version = Version(0)
     status_version: Version = Version(0)
 
@@ -182,6 +187,7 @@ class Execution:
     status: ExecutionStatus = field(default_factory=ExecutionStatus)
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    born: Version = Version(0)
     spec_version: Version = Version(0)
     status_version: Version = Version(0)
 
@@ -210,6 +216,7 @@ class Step:
     stopped_by: ExecutionId | None = None
     run: StepRun | None = None
     status: StepStatus | None = None
+    born: Version = Version(0)
     spec_version: Version = Version(0)
     status_version: Version = Version(0)
 
@@ -231,6 +238,7 @@ class Firing:
     once_key: str = ""
     services: tuple[ServiceId, ...] = ()
     executions: tuple[ExecutionId, ...] = ()
+    born: Version = Version(0)
     spec_version: Version = Version(0)
     status_version: Version = Version(0)
 

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from runner_agent.model.ids import BootMark
+from runner_agent.model.ids import BootMark, Version
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Key, Record
-from runner_agent.store.base import Finished, Happening, Position
+from runner_agent.store.base import Finished, Happening
 
 
 class Archive(Protocol):
@@ -21,7 +21,7 @@ class Archive(Protocol):
         ...
 
     def executions(
-        self, *, task: str | None, after: Position | None, limit: int | None, skip: Collection[str]
+        self, *, task: str | None, after: Version | None, limit: int | None, skip: Collection[str]
     ) -> Sequence[Execution]:
         """Newest first."""
         ...

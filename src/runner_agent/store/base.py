@@ -16,18 +16,10 @@ R = TypeVar("R", bound=Record)
 FIRST_REVISION = Version(10**12)
 """Rule 1.5: so that the decimal strings of the JSON form also sort as text. Given to no record."""
 
-Position = tuple[str, str]
-"""Where an execution stands in a listing: when it was created (sortable text), and its id."""
-
 
 def timestamp(when: datetime) -> str:
     """Text that sorts as the time does. `when` is UTC."""
     return when.isoformat(timespec="microseconds")
-
-
-def position(execution: Execution) -> Position:
-    """What to hand to `Reader.executions` as `after`, to go on behind this one."""
-    return timestamp(execution.created_at), execution.id
 
 
 class Finished(NamedTuple):
@@ -35,12 +27,13 @@ class Finished(NamedTuple):
 
     id: ExecutionId
     task_id: TaskId
-    completed_at: datetime
+    ended: Version
+    """The revision with which it ended: nothing of it changes after."""
 
     @classmethod
     def of(cls, execution: Execution) -> "Finished":
         """Of one that has ended."""
-        return cls(execution.id, execution.task_id, execution.completed_at or execution.created_at)
+        return cls(execution.id, execution.task_id, execution.status_version)
 
 
 class Happening(NamedTuple):
@@ -79,9 +72,9 @@ class Reader(Protocol):
         ...
 
     def executions(
-        self, *, task: str | None = None, after: Position | None = None, limit: int | None = None
+        self, *, task: str | None = None, after: Version | None = None, limit: int | None = None
     ) -> Sequence[Execution]:
-        """Executions, newest first, finished ones included; `after` is the position of the last one seen."""
+        """Executions, newest first, finished ones included; `after`: the birth of the last one seen."""
         ...
 
     def finished_executions(self, *, task: str | None = None) -> Sequence[Finished]:

@@ -63,14 +63,15 @@ class Draft(View):
         key = record.key
         before = self._before(key)
         if before is None:
-            spec_version = status_version = self._stamp(key)
+            born = spec_version = status_version = self._stamp(key)
         else:
+            born = before.born
             spec_moved = spec_half(before) != spec_half(record)
             status_moved = status_half(before) != status_half(record)
             spec_version = self._stamp(key) if spec_moved else before.spec_version
             status_version = self._stamp(key) if status_moved else before.status_version
-        if (record.spec_version, record.status_version) != (spec_version, status_version):
-            record = replace(record, spec_version=spec_version, status_version=status_version)
+        if (record.born, record.spec_version, record.status_version) != (born, spec_version, status_version):
+            record = replace(record, born=born, spec_version=spec_version, status_version=status_version)
         if is_live(record) and not is_live(self._tables.peek(key)):
             self._warm(planned_steps(record))
         self._tables.set(key, record)

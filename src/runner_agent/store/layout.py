@@ -31,7 +31,7 @@ RUN_FIELDS: Mapping[Kind, tuple[str, ...]] = {
     Kind.FIRING: (),
 }
 
-VERSION_FIELDS = ("spec_version", "status_version")
+VERSION_FIELDS = ("born", "spec_version", "status_version")
 """The store's own: stamped, never taken from a caller."""
 
 ROW_FIELDS: Mapping[Kind, tuple[str, ...]] = {Kind.EXECUTION: ("plan", "steps")}

@@ -6,15 +6,16 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import count, islice
 
 from runner_agent.model.errors import RunnerError
-from runner_agent.model.ids import BootMark
+from runner_agent.model.ids import BootMark, Version
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Key, Record
-from runner_agent.store.base import Finished, Happening, Position, position
+from runner_agent.store.base import Finished, Happening
 from runner_agent.store.draft import Delta
 from runner_agent.store.happened import KEPT, Wall
 from runner_agent.store.live import LiveStore
 from runner_agent.store.state import State
 from runner_agent.store.tables import is_live
+from runner_agent.store.view import BORN
 
 
 class DictArchive:
@@ -47,7 +48,7 @@ class DictArchive:
         """It is known here."""
 
     def executions(
-        self, *, task: str | None, after: Position | None, limit: int | None, skip: Collection[str]
+        self, *, task: str | None, after: Version | None, limit: int | None, skip: Collection[str]
     ) -> Sequence[Execution]:
         """By looking at all of them."""
         found = [
@@ -56,9 +57,9 @@ class DictArchive:
             if isinstance(record, Execution)
             and record.id not in skip
             and (task is None or record.task_id == task)
-            and (after is None or position(record) < after)
+            and (after is None or record.born < after)
         ]
-        return sorted(found, key=position, reverse=True)[:limit]
+        return sorted(found, key=BORN, reverse=True)[:limit]
 
     def finished_executions(self, *, task: str | None, skip: Collection[str]) -> Sequence[Finished]:
         """By looking at all of them."""
@@ -75,7 +76,7 @@ class DictArchive:
         """By looking at all of them."""
         found = (record for record in self._records.values() if isinstance(record, Firing))
         kept = [firing for firing in found if firing.id not in skip]
-        return sorted(kept, key=lambda firing: (firing.at, firing.id), reverse=True)[:limit]
+        return sorted(kept, key=BORN, reverse=True)[:limit]
 
     def firing_once(
         self, *, boot: BootMark, event: Trigger, once_key: str, skip: Collection[str]

@@ -84,14 +84,45 @@ def _unreached(connection: sqlite3.Connection) -> None:
     )
 
 
-def _mainless(connection: sqlite3.Connection) -> None:
-    """A step no longer says whose main task it is: since firings join runs, it may be that of several."""
+def _born(connection: sqlite3.Connection) -> None:
+    """What came first is told by the counter, not by the time of day: of what there is by the best guess,
+    with numbers that are less than any revision.
+
+    And a step no longer says whose main task it is: since firings join runs, it may be that of several.
+    """
+    for table, when in _WHEN.items():
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN born INTEGER")
+        connection.execute(
+            f"""UPDATE {table} SET born = guess.place FROM (
+                SELECT id, row_number() OVER (ORDER BY {when}, id) AS place FROM {table}) AS guess
+                WHERE guess.id = {table}.id"""  # noqa: S608
+        )
+    for index in ("execution_by_age", "execution_of_task", "execution_ended", "firing_by_age"):
+        connection.execute(f"DROP INDEX {index}")
+    for statement in (
+        "ALTER TABLE execution DROP COLUMN created_at",
+        "ALTER TABLE firing DROP COLUMN at",
+        "CREATE INDEX execution_by_age ON execution (born)",
+        "CREATE INDEX execution_of_task ON execution (task_id, born)",
+        "CREATE INDEX execution_ended ON execution (status_version, id, task_id) WHERE ended_at IS NOT NULL",
+        "CREATE INDEX firing_by_age ON firing (born)",
+    ):
+        connection.execute(statement)
     connection.execute(
         "UPDATE step SET wish = json_remove(wish, '$.main_of') WHERE json_type(wish, '$.main_of') IS NOT NULL"
     )
 
 
-STEPS: Mapping[int, Step] = {1: _first, 2: _timeline, 3: _unreached, 4: _mainless}
+_WHEN = {
+    "service": "json_extract(wish, '$.metadata.created_at')",
+    "task": "json_extract(wish, '$.metadata.created_at')",
+    "execution": "created_at",
+    "step": "json_extract(wish, '$.created_at')",
+    "firing": "at",
+}
+
+
+STEPS: Mapping[int, Step] = {1: _first, 2: _timeline, 3: _unreached, 4: _born}
 """What leads from one schema to the next, by number; never edited once released.
 
 A step runs in the transaction of all.

@@ -12,7 +12,7 @@ from runner_agent.model.ids import BootMark, ExecutionId, TaskId, Version
 from runner_agent.model.phases import Trigger
 from runner_agent.model.plans import Plan
 from runner_agent.model.records import Execution, Firing, Key, Kind, Record, Service, Step, StepProgress, Task
-from runner_agent.store.base import Finished, Happening, Position, R
+from runner_agent.store.base import Finished, Happening, R
 from runner_agent.store.codec import decoder
 from runner_agent.store.lately import Lately
 from runner_agent.store.scalars import Unreadable
@@ -32,7 +32,7 @@ _COLUMNS = {
     Kind.FIRING: "wish",
 }
 _ROW = {
-    kind: f"SELECT id, spec_version, status_version, {columns} FROM {kind.value}"  # noqa: S608
+    kind: f"SELECT id, born, spec_version, status_version, {columns} FROM {kind.value}"  # noqa: S608
     for kind, columns in _COLUMNS.items()
 }
 
@@ -116,19 +116,19 @@ class SqlArchive:
         return None
 
     def executions(
-        self, *, task: str | None, after: Position | None, limit: int | None, skip: Collection[str]
+        self, *, task: str | None, after: Version | None, limit: int | None, skip: Collection[str]
     ) -> Sequence[Execution]:
         """Ids first, from an index; then only the records asked for."""
         where = ["true"]
-        values: list[str] = []
+        values: list[str | int] = []
         if task is not None:
             where.append("task_id = ?")
             values.append(task)
         if after is not None:
-            where.append("(created_at, id) < (?, ?)")
-            values.extend(after)
+            where.append("born < ?")
+            values.append(after)
         ids = self._ids(
-            f"SELECT id FROM execution WHERE {' AND '.join(where)} ORDER BY created_at DESC, id DESC",  # noqa: S608
+            f"SELECT id FROM execution WHERE {' AND '.join(where)} ORDER BY born DESC",  # noqa: S608
             values,
             limit=limit,
             skip=skip,
@@ -138,17 +138,17 @@ class SqlArchive:
 
     def finished_executions(self, *, task: str | None, skip: Collection[str]) -> Sequence[Finished]:
         """From an index alone."""
-        ended = "SELECT id, task_id, ended_at FROM execution WHERE ended_at IS NOT NULL"
+        ended = "SELECT id, task_id, status_version FROM execution WHERE ended_at IS NOT NULL"
         rows = self._rows(ended) if task is None else self._rows(ended + " AND task_id = ?", (task,))
         return [
-            Finished(ExecutionId(id_), TaskId(task_id), datetime.fromisoformat(ended_at))
-            for id_, task_id, ended_at in rows
+            Finished(ExecutionId(id_), TaskId(task_id), Version(ended))
+            for id_, task_id, ended in rows
             if id_ not in skip
         ]
 
     def firings(self, *, limit: int, skip: Collection[str]) -> Sequence[Firing]:
         """By an index."""
-        ids = self._ids("SELECT id FROM firing ORDER BY at DESC, id DESC", (), limit=limit, skip=skip)
+        ids = self._ids("SELECT id FROM firing ORDER BY born DESC", (), limit=limit, skip=skip)
         found = (self.get(Key(Kind.FIRING, id_)) for id_ in ids)
         return [record for record in found if isinstance(record, Firing)]
 
@@ -182,15 +182,15 @@ class SqlArchive:
             raise as_unusable(error, self._path) from error
 
     def _ids(
-        self, statement: str, values: Sequence[str], *, limit: int | None, skip: Collection[str]
+        self, statement: str, values: Sequence[str | int], *, limit: int | None, skip: Collection[str]
     ) -> list[str]:
         # So many rows at most can be left out that this many are enough.
         bound = "" if limit is None else f" LIMIT {limit + len(skip)}"
         return [id_ for (id_,) in self._rows(statement + bound, values) if id_ not in skip][:limit]
 
     def _decode(self, kind: type[R], row: Any, **ready: object) -> R:
-        id_, spec_version, status_version, *texts = row
-        versions = {"spec_version": spec_version, "status_version": status_version}
+        id_, born, spec_version, status_version, *texts = row
+        versions = {"born": born, "spec_version": spec_version, "status_version": status_version}
         return self._read(kind, id_, *texts, **versions, **ready)
 
     def _execution(self, row: Any) -> Execution:

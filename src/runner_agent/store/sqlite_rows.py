@@ -9,7 +9,7 @@ from typing import NamedTuple
 from runner_agent.model.ids import PlanStepId
 from runner_agent.model.plans import Plan
 from runner_agent.model.records import Execution, Firing, Key, Kind, Record, Service, Step, StepProgress, Task
-from runner_agent.store.base import Finished, timestamp
+from runner_agent.store.base import timestamp
 from runner_agent.store.codec import encoder
 from runner_agent.store.draft import Edit
 from runner_agent.store.layout import RUN_FIELDS, WISH_FIELDS, run_half_moved
@@ -26,16 +26,16 @@ class Table(NamedTuple):
     given: tuple[str, ...] = ()
 
 
-_VERSIONS = ("spec_version", "status_version")
+_VERSIONS = ("born", "spec_version", "status_version")
 
 TABLES: Mapping[str, Table] = {
     "service": Table(("id",), ("wish", "run"), _VERSIONS),
     "task": Table(("id",), ("wish",), _VERSIONS),
-    "execution": Table(("id",), ("task_id", "created_at", "wish", "run"), ("ended_at", *_VERSIONS)),
+    "execution": Table(("id",), ("task_id", "wish", "run"), ("ended_at", *_VERSIONS)),
     "plan": Table(("execution_id",), ("plan",)),
     "progress": Table(("execution_id", "step_id"), ("progress",)),
     "step": Table(("id",), ("wish", "run"), ("has_process", *_VERSIONS)),
-    "firing": Table(("id",), ("at", "boot", "event", "once_key", "wish"), _VERSIONS),
+    "firing": Table(("id",), ("boot", "event", "once_key", "wish"), _VERSIONS),
 }
 
 
@@ -81,21 +81,20 @@ def _rows(key: Key, edit: Edit) -> Iterator[Put | Drop]:
     new = before is None
     wish = _wish(key.kind)(after) if new or edit.change.wish_moved else None
     run = _run(key.kind)(after) if before is None or run_half_moved(key.kind, before, after) else None
-    versions = after.spec_version, after.status_version
+    versions = after.born, after.spec_version, after.status_version
     match after:
         case Service():
             yield Put("service", (after.id, wish, run, *versions))
         case Task():
             yield Put("task", (after.id, wish, *versions))
         case Execution():
-            ended_at = None if is_live(after) else timestamp(Finished.of(after).completed_at)
-            created_at = timestamp(after.created_at)
-            yield Put("execution", (after.id, after.task_id, created_at, wish, run, ended_at, *versions))
+            ended_at = None if is_live(after) else timestamp(after.completed_at or after.created_at)
+            yield Put("execution", (after.id, after.task_id, wish, run, ended_at, *versions))
             yield from _parts(before if isinstance(before, Execution) else None, after)
         case Step():
             yield Put("step", (after.id, wish, run, int(has_process(after)), *versions))
         case Firing():
-            found_by = timestamp(after.at), after.boot, after.event.value, once_text(after.once_key)
+            found_by = after.boot, after.event.value, once_text(after.once_key)
             yield Put("firing", (after.id, *found_by, wish, *versions))
 
 

@@ -1,12 +1,16 @@
 """The questions of `base.Reader`, answered from one state: memory's part merged with the archive's."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 
-from runner_agent.model.ids import BootMark, Reference, TaskId
+from runner_agent.model.ids import BootMark, Reference, TaskId, Version
 from runner_agent.model.phases import Trigger
 from runner_agent.model.records import Execution, Firing, Key, Kind, Service, Step, Task
-from runner_agent.store.base import Finished, Position, R, position
+from runner_agent.store.base import Finished, R
 from runner_agent.store.tables import KINDS, Tables, is_live
+
+BORN = attrgetter("born")
+"""The order of all listings: that of the store's counter (rule 4.9)."""
 
 
 class View:
@@ -23,13 +27,11 @@ class View:
 
     def services(self) -> Sequence[Service]:
         """From memory alone."""
-        return sorted(
-            self._tables.all(Service), key=lambda service: (service.metadata.created_at, service.id)
-        )
+        return sorted(self._tables.all(Service), key=BORN)
 
     def tasks(self) -> Sequence[Task]:
         """From memory alone."""
-        return sorted(self._tables.all(Task), key=lambda task: (task.metadata.created_at, task.id))
+        return sorted(self._tables.all(Task), key=BORN)
 
     def by_reference(self, reference: Reference) -> Service | Task | None:
         """By index."""
@@ -38,20 +40,20 @@ class View:
     def live_executions(self) -> Sequence[Execution]:
         """From memory alone."""
         live = (record for record in self._tables.all(Execution) if is_live(record))
-        return sorted(live, key=lambda execution: (execution.created_at, execution.id))
+        return sorted(live, key=BORN)
 
     def executions(
-        self, *, task: str | None = None, after: Position | None = None, limit: int | None = None
+        self, *, task: str | None = None, after: Version | None = None, limit: int | None = None
     ) -> Sequence[Execution]:
         """Merged."""
         found = [
             record
             for record in self._tables.all(Execution)
-            if (task is None or record.task_id == task) and (after is None or position(record) < after)
+            if (task is None or record.task_id == task) and (after is None or record.born < after)
         ]
         skip = self._tables.ids(Kind.EXECUTION)
         found += self._tables.archive.executions(task=task, after=after, limit=limit, skip=skip)
-        found.sort(key=lambda execution: (execution.created_at, execution.id), reverse=True)
+        found.sort(key=BORN, reverse=True)
         return found[:limit]
 
     def finished_executions(self, *, task: str | None = None) -> Sequence[Finished]:
@@ -63,24 +65,24 @@ class View:
         ]
         skip = self._tables.ids(Kind.EXECUTION)
         found += self._tables.archive.finished_executions(task=task, skip=skip)
-        found.sort(key=lambda entry: (entry.completed_at, entry.id))
+        found.sort(key=lambda entry: entry.ended)
         return found
 
     def live_steps(self) -> Sequence[Step]:
         """From memory alone."""
         live = (step for step in self._tables.all(Step) if self._tables.is_live_step(step))
-        return sorted(live, key=lambda step: (step.created_at, step.id))
+        return sorted(live, key=BORN)
 
     def steps_of(self, task: TaskId) -> Sequence[Step]:
         """By index."""
         live = (step for step in self._tables.steps_of(task) if self._tables.is_live_step(step))
-        return sorted(live, key=lambda step: (step.created_at, step.id))
+        return sorted(live, key=BORN)
 
     def firings(self, *, limit: int) -> Sequence[Firing]:
         """Merged."""
         found = self._tables.all(Firing)
         found += self._tables.archive.firings(limit=limit, skip=self._tables.ids(Kind.FIRING))
-        found.sort(key=lambda firing: (firing.at, firing.id), reverse=True)
+        found.sort(key=BORN, reverse=True)
         return found[:limit]
 
     def firing_once(self, *, boot: BootMark, event: Trigger, once_key: str) -> Firing | None:
