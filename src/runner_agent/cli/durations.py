@@ -44,8 +44,8 @@ def show_limit(seconds: float) -> str:
 
 
 def show_span(span: "timedelta") -> str:
-    """As show_seconds."""
-    return show_seconds(span.total_seconds())
+    """As show_seconds; of a clock that was put back nothing can be told but that it is not long."""
+    return show_seconds(max(0.0, span.total_seconds()))
 
 
 class Duration(_ParamType):

@@ -38,9 +38,28 @@ export function changed() {
   });
 }
 
+// The newest is what the agent lists first, whatever the time of day was: a greater rank is newer.
+const ranks = new Map();
+let top = 0;
+const rank = (each) => ranks.get(each.id) ?? 0;
+
+function place(newestFirst) {
+  const list = [...newestFirst].reverse();
+  for (let from = 0; from < list.length; from += 1) {
+    let to = from;
+    while (to < list.length && !ranks.has(list[to].id)) to += 1;
+    const below = from ? rank(list[from - 1]) : rank(list[to] ?? {}) - 1;
+    for (let index = from; index < to; index += 1) {
+      const part = (index - from + 1) / (to - from + 1);
+      ranks.set(list[index].id, to < list.length ? below + (rank(list[to]) - below) * part : (top += 1));
+    }
+    from = to;
+  }
+}
+
 export function executionsOf(taskId) {
   const found = [...state.executions.values()].filter((each) => each.metadata?.taskId === taskId);
-  return found.sort((a, b) => at(b.metadata?.createdAt) - at(a.metadata?.createdAt));
+  return found.sort((a, b) => rank(b) - rank(a));
 }
 
 // What the list shows as failed: services, and tasks whose latest execution did.
@@ -55,7 +74,7 @@ export function latestByTask() {
   const latest = new Map();
   for (const each of state.executions.values()) {
     const known = latest.get(each.metadata?.taskId);
-    if (!known || at(known.metadata?.createdAt) < at(each.metadata?.createdAt)) latest.set(each.metadata?.taskId, each);
+    if (!known || rank(known) < rank(each)) latest.set(each.metadata?.taskId, each);
   }
   return latest;
 }
@@ -94,16 +113,19 @@ function lookAtLive() {
 
 export function putExecution(found) {
   if (removed.has(found.id)) return;
+  place([found]);
   if (newer(state.executions.get(found.id), found)) state.executions.set(found.id, found);
   if (state.executions.size <= EXECUTIONS * 1.2) return;
   const old = [...state.executions.values()].filter((each) => FINISHED.has(executionPhase(each)));
-  old.sort((a, b) => at(a.metadata?.createdAt) - at(b.metadata?.createdAt));
+  old.sort((a, b) => rank(a) - rank(b));
   for (const each of old.slice(0, state.executions.size - EXECUTIONS)) state.executions.delete(each.id);
 }
 
 // The newest of a task, and one that is older perhaps.
 export async function loadExecutions(taskId, wanted) {
-  for (const each of await api.executions({ taskIds: [taskId] })) putExecution(each);
+  const found = await api.executions({ taskIds: [taskId] });
+  place(found);
+  for (const each of found) putExecution(each);
   if (wanted && !state.executions.has(wanted)) await refreshExecutions(new Set([wanted]));
   changed();
 }
@@ -167,7 +189,9 @@ async function some(list, ids) {
 
 async function refreshExecutions(ids) {
   if (ids.size > FILTER) {
-    for (const each of await api.executions()) {
+    const found = await api.executions();
+    place(found);
+    for (const each of found) {
       putExecution(each);
       ids.delete(each.id);
     }
@@ -191,6 +215,8 @@ async function load() {
   ]);
   state.services = new Map(services.map((each) => [each.id, each]));
   state.tasks = new Map(tasks.map((each) => [each.id, each]));
+  ranks.clear();
+  place(executions);
   state.executions = new Map(executions.map((each) => [each.id, each]));
   putLive(live);
   state.agent = agent;
