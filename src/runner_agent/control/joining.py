@@ -29,7 +29,9 @@ class Start:
     def works(
         self, mains: Sequence[Task], known: Definitions, reader: Reader, new_id: NewId
     ) -> dict[TaskId, TaskWork]:
-        """Which run each task gets that these need."""
+        """Which run each task gets that these need; those that are not named get a new one."""
+        if not any(reader.steps_of(one.id) for one in reader.tasks()):
+            return {}  # of most environment starts the first event meets nothing
         return share(
             mains,
             known,
