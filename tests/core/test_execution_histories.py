@@ -20,7 +20,16 @@ from runner_agent.model.plans import TaskWork
 from runner_agent.model.records import Bound
 from runner_agent.model.runs import Ending, Exited, Lost, Signaled
 from runner_agent.model.specs import Cause
-from tests.support.histories import Choices, Program, ServiceStage, State, StepStage, a_launch
+from tests.support.histories import (
+    DEEP,
+    EVERY_DAY,
+    Choices,
+    Program,
+    ServiceStage,
+    State,
+    StepStage,
+    a_launch,
+)
 from tests.support.town import Town
 
 if TYPE_CHECKING:
@@ -316,9 +325,14 @@ class History:
         return False
 
 
-@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes less than ten
-@settings(max_examples=3000)
-@given(st.binary(min_size=24, max_size=140))
-def test_execution_histories(data: bytes) -> None:
+@pytest.mark.parametrize("examples", [EVERY_DAY, pytest.param(DEEP, marks=pytest.mark.heavy)])
+@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes a few, or half a minute
+def test_execution_histories(examples: int) -> None:
     """Rules 4.2 to 4.6, 6.2 and 6.6 over any history."""
-    History(Choices(data)).play()
+
+    @settings(max_examples=examples)
+    @given(st.binary(min_size=24, max_size=140))
+    def play(data: bytes) -> None:
+        History(Choices(data)).play()
+
+    play()

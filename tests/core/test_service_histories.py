@@ -21,7 +21,16 @@ from runner_agent.model.phases import RunRole, ServicePhase
 from runner_agent.model.records import Deletion
 from runner_agent.model.runs import Ending, Exited, Lost, NotStarted, Signaled
 from runner_agent.model.specs import Cause
-from tests.support.histories import MANY_LOOKS, Choices, Program, ServiceStage, State, a_launch
+from tests.support.histories import (
+    DEEP,
+    EVERY_DAY,
+    MANY_LOOKS,
+    Choices,
+    Program,
+    ServiceStage,
+    State,
+    a_launch,
+)
 
 if TYPE_CHECKING:
     from runner_agent.core.facts import ServiceFact
@@ -372,12 +381,17 @@ def ran(program: Program) -> bool:
     return program.ending is not None and not isinstance(program.ending, NotStarted)
 
 
-@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes less than ten
-@settings(max_examples=3000)
-@given(st.binary(min_size=24, max_size=160))
-def test_service_histories(data: bytes) -> None:
+@pytest.mark.parametrize("examples", [EVERY_DAY, pytest.param(DEEP, marks=pytest.mark.heavy)])
+@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes a few, or half a minute
+def test_service_histories(examples: int) -> None:
     """Rules 3.2 to 3.10, 3.13, 6.6 and 7.2 over any history."""
-    History(Choices(data)).play()
+
+    @settings(max_examples=examples)
+    @given(st.binary(min_size=24, max_size=160))
+    def play(data: bytes) -> None:
+        History(Choices(data)).play()
+
+    play()
 
 
 def test_the_laws_see_an_early_kill() -> None:

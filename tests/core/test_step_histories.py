@@ -17,7 +17,7 @@ from runner_agent.model.ids import ExecutionId, Instant
 from runner_agent.model.phases import ExecutionPhase
 from runner_agent.model.records import StepStatus
 from runner_agent.model.runs import Ending, Exited, Lost, Signaled
-from tests.support.histories import MANY_LOOKS, Choices, State, StepStage
+from tests.support.histories import DEEP, EVERY_DAY, MANY_LOOKS, Choices, State, StepStage
 
 GRACE, LEFTOVERS = 120.0, 10.0
 ENDINGS: tuple[Ending, ...] = (Exited(0), Exited(1), Signaled(15), Lost("supervisor lost"))
@@ -190,9 +190,14 @@ class History:
         assert all(one.state is State.EMPTY for one in stage.programs)
 
 
-@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes less than ten
-@settings(max_examples=3000)
-@given(st.binary(min_size=16, max_size=100))
-def test_step_histories(data: bytes) -> None:
+@pytest.mark.parametrize("examples", [EVERY_DAY, pytest.param(DEEP, marks=pytest.mark.heavy)])
+@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes a few, or half a minute
+def test_step_histories(examples: int) -> None:
     """Rules 4.4, 4.6, 4.7, 6.2 and 6.6 over any history."""
-    History(Choices(data)).play()
+
+    @settings(max_examples=examples)
+    @given(st.binary(min_size=16, max_size=100))
+    def play(data: bytes) -> None:
+        History(Choices(data)).play()
+
+    play()

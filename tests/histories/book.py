@@ -331,7 +331,11 @@ class Book:
             self.wrong.append(f"the plan of {task.reference} is {plan} instead of {expected}")
         versions = {one.reference: one.version for one in self._live_tasks()}
         boot = str(execution.boot) if execution.firing is not None else ""
-        model = ExecutionModel(execution.id, task.reference, execution.plan, versions, self._now(), boot)
+        live = self._store.live_executions()
+        stopped = frozenset(one.id for one in live if one.desired_phase is ExecutionPhase.STOPPED)
+        model = ExecutionModel(
+            execution.id, task.reference, execution.plan, versions, self._now(), boot, stopped
+        )
         self._joined(model)
         self.executions[execution.id] = model
 

@@ -39,6 +39,8 @@ class ExecutionModel:
     asked: float
     boot: str = ""
     """Of the firing it belongs to; "" if a person started it."""
+    stopped_before: frozenset[str] = frozenset()
+    """Executions that had been asked to stop when it was made: their end is none of its business."""
     stopped: float | None = None
     rebooted: bool = False
     shown: Execution | None = None
@@ -101,6 +103,11 @@ class ExecutionModel:
             if begun and not done:
                 wrong.append(f"began {begun[0].label} before the group below had succeeded")
             done = done and all(steps.get(step.id) is P.SUCCEEDED for step in group.steps)
+        wrong += [
+            f"fails for the stop of {other}, asked for before it was made (rule 6.2a)"
+            for other in self.stopped_before
+            if f"stopped by execution {other}" in shown.status.failure_message
+        ]
         self.shown, self.steps = shown, steps
         return [f"execution {self.id}: {one}" for one in wrong]
 

@@ -77,6 +77,8 @@ R = TypeVar("R", Service, Step)
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 TIMING = Timing()
 SIGKILLED = Signaled(9)
+EVERY_DAY, DEEP = 1_000, 12_000
+"""Random histories: with each commit, and in the heavy suites."""
 MANY_LOOKS = 16
 """More looks than any machine needs before it has nothing more to ask at one instant."""
 
