@@ -8,7 +8,7 @@ import pwd
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from runner_agent.executors.base import RunRequest
 from runner_agent.executors.held import SUPERVISOR_LOST
 from runner_agent.executors.holders import KILL, holder_of
 from runner_agent.executors.machine import MachineExecutor, MachineSettings
-from runner_agent.launcher import procs
+from runner_agent.launcher import procs, wire
 from runner_agent.model.errors import CannotStart, Unavailable
 from runner_agent.model.ids import Reference, RunId
 from runner_agent.model.phases import RunRole
@@ -365,6 +365,36 @@ async def test_every_process_of_a_run_carries_its_id(place: Place) -> None:
     handle = await executor.start(place.request("echo $RUNNER_AGENT_RUN_ID"))
     await over(executor, handle)
     assert place.written(handle) == [handle.run_id]
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["this launcher", "an older one"])
+async def test_secrets_of_64_kib_are_hidden_and_hold_up_nobody(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, older: bool
+) -> None:
+    """Rule 5.6. A launcher that cannot look into what is shared is told the secrets themselves."""
+    asked = list[dict[str, object]]()
+    executor = place.executor()
+    await executor.warm_up()
+    ask = executor.link._ask
+
+    async def looked_at(op: str, fields: Mapping[str, object]) -> wire.Message:
+        asked.append(dict(fields))
+        return await ask(op, fields)
+
+    monkeypatch.setattr(executor.link, "_ask", looked_at)
+    executor.link._shares = not older
+    lines = [f"{number}-line-of-a-certificate-{number}" for number in range(2_000)]
+    secrets = tuple("\n".join([f"secret {one}", *lines]) for one in range(3))
+    value = place.folder / "value"
+    value.write_text(secrets[1])
+    for _ in range(2):
+        request = replace(place.request(f"cat {value}; echo; echo on"), secrets=secrets)
+        handle = await executor.start(request)
+        await over(executor, handle)
+        assert place.written(handle) == ["***", "on"]
+    assert [bool(order["secrets"]) for order in asked if not order.get("secrets_in")] == [True] * 2 * older
+    paths = {order["secrets_in"] for order in asked if order.get("secrets_in")}
+    assert len(paths) == 1, "it was written down once"
 
 
 async def test_what_cannot_be_started_says_why(place: Place) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner_agent.launcher import wire
+from runner_agent.launcher.spread import share
 from tests.launcher.rig import GATE, Rig
 from tests.support.machines import ROOT_OR_CI
 from tests.support.processes import wait_until
@@ -265,3 +266,25 @@ def test_rule_5_6_a_refusal_does_not_quote_a_secret(shared: Rig) -> None:
     failed = shared.refused("true", secrets=[SECRET + "\0"])
     assert (failed.code, SECRET in failed.text) == ("invalid", False)
     assert "secrets: holds a NUL byte" in failed.text
+
+
+LONG = "\n".join(f"line-{number}-{'x' * (number % 50)}-of-a-long-secret" for number in range(1500))
+
+
+def test_rule_5_6_much_that_is_hidden_is_shared_and_not_sent(shared: Rig, scratch: Path) -> None:
+    """By a file without a name, which its maker may close once the order is answered."""
+    (scratch / "value").write_text(LONG)
+    memory = share((LONG.encode(), SECRET.encode()))
+    script = (
+        f"{GATE}; cat {scratch / 'value'}; echo; echo {SECRET!r} line-7- line-8-xxxxxxxx-of-a-long-secret."
+    )
+    run = shared.start(script, secrets_in=f"/proc/{os.getpid()}/fd/{memory}")
+    os.close(memory)
+    run.go_on()
+    run.wait_gone()
+    assert run.written == ["***", "*** line-7- ***."]
+
+
+def test_secrets_that_cannot_be_read_are_asked_for_in_the_order(shared: Rig) -> None:
+    failed = shared.refused("true", secrets_in=f"/proc/{os.getpid()}/fd/9999")
+    assert failed.code == wire.UNSHARED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import string
 import time
@@ -12,8 +13,11 @@ from collections.abc import Callable
 
 import pytest
 
+from runner_agent.launcher import spread
+from runner_agent.launcher.disguises import disguises
 from runner_agent.launcher.redactor import Redactor, redact
-from tests.faults.redaction import seed_cases
+from runner_agent.launcher.spread import share, shared
+from tests.faults.redaction import case, counts, secret, seed_cases
 
 TOKEN = "s3cr3t/t0ken+of é&me"
 KEY = (
@@ -105,6 +109,92 @@ def test_a_long_stretch_is_held_in_bounded_memory() -> None:
 def test_streams_hide_their_secrets_however_they_are_cut(seed: int) -> None:
     """Rule 5.6: many secrets, many lines, split over writes. A hundred thousand more run with the faults."""
     assert seed_cases(seed) == []
+
+
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_what_is_shared_hides_and_holds_the_same(seed: int) -> None:
+    """Many secrets are looked for by their beginnings; piece for piece, nothing else differs."""
+    chance = random.Random(seed)
+    secrets = tuple(filter(counts, (secret(chance) for _ in range(chance.choice((2, 5, 12))))))
+    values = tuple(one.encode() for one in secrets)
+    memory = share(values)
+    known, shared_one = Redactor(values), Redactor(shared(memory))
+    os.close(memory)
+    for _ in range(20):
+        made = case(chance, secrets, ())
+        shown = [*map(known.feed, made.pieces), known.finish()]
+        assert [*map(shared_one.feed, made.pieces), shared_one.finish()] == shown
+
+
+def _lines(letters: str, size: int) -> str:
+    chance = random.Random(size)
+    return "\n".join("".join(chance.choices(letters, k=size)) for _ in range(65_536 // (size + 1)))
+
+
+LONG = {
+    "one line": "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=65_536)),
+    "lines": "\n".join(
+        "".join(random.Random(n).choices(string.ascii_letters + "+/", k=63)) for n in range(1024)
+    ),
+    "short lines": "\n".join("".join(random.Random(n).choices(string.digits, k=7)) for n in range(8192)),
+    "odd": "".join(random.Random(1).choices("\"&'/é =%+", k=60_000)),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize("encode", ENCODERS)
+def test_rule_5_6_a_secret_of_64_kib_is_hidden_in_every_disguise(
+    kind: str, encode: Callable[[str], str]
+) -> None:
+    written = encode(LONG[kind])
+    redactor = Redactor([LONG[kind].encode(), TOKEN.encode()])
+    data = f"before {written} after {TOKEN}\n".encode()
+    pieces = [data[at : at + 4099] for at in range(0, len(data), 4099)]
+    shown = b"".join(map(redactor.feed, pieces)) + redactor.finish()
+    assert len(shown) < 40_000
+    for line in written.splitlines():
+        assert line[4:-4].encode() not in shown or len(line) < 20
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_secret_of_64_kib_costs_logs_no_seconds(kind: str) -> None:
+    """In processor time, with much room: it took minutes."""
+    redactor = Redactor([LONG[kind].encode()])
+    line = b"2026-11-22 INFO request 17 of 90 answered with 200 after 3 ms\n"
+    began = time.process_time()
+    for _ in range(5_000):
+        redactor.feed(line)
+    for _ in range(20):
+        redactor.feed(line * 4_000)
+    took = time.process_time() - began
+    assert took < 2
+    for piece in (LONG[kind] * 2).splitlines(keepends=True):
+        redactor.feed(piece.encode())
+    redactor.finish()
+    assert time.process_time() - began < 5
+
+
+def test_the_beginnings_of_many_long_secrets_are_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later run is not held up by them."""
+    values = tuple(f"{number}{LONG['lines']}".encode() for number in range(3))
+    memory = share(values)
+    asked = list[bytes]()
+
+    def made(one: bytes) -> set[bytes]:
+        asked.append(one)
+        return disguises(one)
+
+    monkeypatch.setattr(spread, "disguises", made)
+    os.close(share(values))
+    redactor = Redactor(shared(memory))
+    os.close(memory)
+    assert redactor.feed(b"nothing of it\n") == b"nothing of it\n"
+    assert asked == [], "not for runs that show none"
+    line = LONG["lines"].splitlines()[5].encode()
+    assert redactor.feed(b"some: " + line + b"\n") == b"some: ***\n"
+    assert asked == list(values), "whose it may be"
+    redactor.feed(line)
+    assert len(asked) == 3
 
 
 def test_twenty_secrets_in_every_disguise_cost_one_pass() -> None:

@@ -9,6 +9,7 @@ from typing import cast
 
 import structlog
 
+from runner_agent.executors.hiding import Hiding
 from runner_agent.executors.holders import (
     KILL,
     LINGER,
@@ -24,7 +25,7 @@ from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.executors.remains import end_remains, remains_of
 from runner_agent.executors.sweeper import Sweeper
 from runner_agent.launcher import procs, records
-from runner_agent.launcher.wire import Message, Refused
+from runner_agent.launcher.wire import UNSHARED, Message, Refused
 from runner_agent.model.errors import CannotStart, Unavailable
 from runner_agent.model.ids import RunId
 from runner_agent.model.runs import Ending, Handle, Lost, Survivor
@@ -46,6 +47,7 @@ class HeldRuns:
         self.runs.mkdir(mode=0o700, exist_ok=True)
         self.boot = procs.boot_mark()
         self._sweeper = Sweeper()
+        self._hiding = Hiding()
 
     @property
     def name(self) -> str:
@@ -72,14 +74,23 @@ class HeldRuns:
     async def order(self, run_id: RunId, order: Mapping[str, object]) -> Handle:
         """Have the launcher start it; its folder exists. Raises CannotStart, Unavailable."""
         try:
-            record = await self.link.ask(
-                "start", {**order, "run_id": run_id, "dir": str(self.folder(run_id))}
-            )
+            record = await self._ordered({**order, "run_id": run_id, "dir": str(self.folder(run_id))})
         except Refused as refused:
             if refused.code in _REFUSALS:
                 raise CannotStart(refused.text) from None
             raise Unavailable(f"the launcher cannot start {run_id}: {refused.text}") from None
         return self._handle(record)
+
+    async def _ordered(self, order: Mapping[str, object]) -> Message:
+        """With what is to be hidden where all runs share it, if it is much and the launcher can read that."""
+        shared = await self._hiding.shared(cast("list[str]", order.get("secrets", [])))
+        if shared is not None:
+            try:
+                return await self.link.ask("start", {**order, "secrets": [], "secrets_in": shared.path})
+            except Refused as refused:
+                if refused.code != UNSHARED:
+                    raise
+        return await self.link.ask("start", order)
 
     async def wait_ended(self, handle: Handle) -> Ending:
         ending = await wait_record(holder_of(handle), self.boot)

@@ -64,7 +64,7 @@ class LauncherLink:
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
-        self._redacts = False
+        self._redacts = self._shares = False
         self._peer = 0
 
     async def ask(self, op: str, fields: Mapping[str, object] | None = None) -> Message:
@@ -138,7 +138,7 @@ class LauncherLink:
             if refused.code != "version":
                 raise
             raise OfAnotherVersion(ANOTHER_VERSION.format(refused.text)) from None
-        self._redacts = bool(hello.get("redacts"))
+        self._redacts, self._shares = bool(hello.get("redacts")), bool(hello.get("shares"))
         log.debug("launcher answers", pid=hello.get("pid"), version=hello.get("version"))
 
     async def _open(self) -> bool:
@@ -181,6 +181,8 @@ class LauncherLink:
             raise HungUp("the launcher hung up")
         if fields.get("secrets") and not self._redacts:
             raise Refused("not_started", TOO_OLD_FOR_SECRETS)
+        if fields.get("secrets_in") and not self._shares:
+            raise Refused(wire.UNSHARED, TOO_OLD_FOR_SECRETS)
         number = next(self._numbers)
         frame = wire.encode({"v": wire.VERSION, "id": number, "op": op, **fields})
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()

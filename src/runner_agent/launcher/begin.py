@@ -64,8 +64,9 @@ def _claim_and_spawn(order: "Order", log: Copier, report: int) -> Holder | None:
         os.write(report, b"%b,%b" % (order.opening, rest))
     except OSError:  # the launcher is gone; the record is there
         pass
-    if order.secrets:  # after the spawn, for it takes its time; the pipe holds what is written until then
-        log.hide(order.secrets)
+    if order.secrets or order.secrets_in:
+        # After the spawn, for it takes its time; the pipe holds what is written until then.
+        log.hide(order)
     return Holder(order, log, claimed, began, leader)
 
 

@@ -14,6 +14,11 @@ import time
 from runner_agent.launcher import loglines
 from runner_agent.launcher.ear import ear
 from runner_agent.launcher.redactor import Redactor
+from runner_agent.launcher.spread import shared
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runner_agent.launcher.order import Order
 
 _USUAL, _LARGEST = 1 << 16, 1 << 20  # bytes a pipe holds: as it is made, and once it proves too small
 _LONGEST_REST = 0.002  # seconds; a line gets to its readers later by so much
@@ -64,9 +69,13 @@ class Copier:
         self._open = True
         return sink
 
-    def hide(self, secrets: list[str]) -> None:
-        """Let none of them into the log (rule 5.6)."""
-        self._redactor = Redactor([secret.encode("utf-8", "surrogateescape") for secret in secrets])
+    def hide(self, order: "Order") -> None:
+        """Let none of its secrets into the log (rule 5.6)."""
+        if order.secrets_in:
+            self._redactor = Redactor(shared(order.hidden))
+            os.close(order.hidden)
+        else:
+            self._redactor = Redactor([one.encode("utf-8", "surrogateescape") for one in order.secrets])
 
     def copy(self) -> float:
         """Write what is in the pipe. Returns the seconds to rest before more is worth a wake-up.

@@ -17,7 +17,7 @@ _UNESCAPED = (  # what encoders of URLs leave as it is, beside letters and digit
 )
 _ALPHANUMERIC = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_WRAPPED = (57, 48)  # bytes to a line of base64, by MIME and by PEM
+_WRAPPED = (76, 64)  # characters to a line of base64, by MIME and by PEM
 
 
 def disguises(secret: bytes) -> set[bytes]:
@@ -54,7 +54,10 @@ def _lines(text: str) -> set[str]:
 
 def _escaped(text: str) -> set[bytes]:
     """As it is, as part of a JSON string and as part of a URL."""
-    return {_bytes(text)} | _json(text) | _url(_bytes(text))
+    plain = _bytes(text)
+    if text.isascii() and text.isalnum():
+        return {plain}
+    return {plain} | _json(text) | _url(plain)
 
 
 def _json(text: str) -> set[bytes]:
@@ -67,7 +70,8 @@ def _json(text: str) -> set[bytes]:
         forms |= {plain, html, plain.replace("'", "\\u0027")}
         forms |= {html.replace("\\u0027", "'")}  # Go escapes three of the four
     forms |= {form.replace("/", "\\/") for form in forms}
-    return {_bytes(case) for form in forms for case in (form, _upper_hex(form))}
+    forms |= {_upper_hex(form) for form in forms if "\\u" in form}
+    return set(map(_bytes, forms))
 
 
 def _upper_hex(form: str) -> str:
@@ -81,10 +85,13 @@ def _upper_hex(form: str) -> str:
 
 def _url(raw: bytes) -> set[bytes]:
     forms: set[bytes] = set()
+    present = set(raw.translate(None, _ALPHANUMERIC))
     for unescaped in _UNESCAPED:
-        kept = _ALPHANUMERIC + unescaped
-        for hexadecimal in (b"%%%02X", b"%%%02x"):
-            form = b"".join(b"%c" % byte if byte in kept else hexadecimal % byte for byte in raw)
+        escaped = present.difference(unescaped)
+        for hexadecimal in (b"%%%02X", b"%%%02x") if escaped else ():
+            form = raw.replace(b"%", b"%25")  # first, for it begins all that follow
+            for byte in escaped.difference(b"%"):
+                form = form.replace(b"%c" % byte, hexadecimal % byte)
             forms |= {form, form.replace(b"%20", b"+")}
     return forms
 
@@ -95,9 +102,10 @@ def _base64(raw: bytes) -> set[bytes]:
     Only characters that the secret alone decides. Also in lines, for a secret that is encoded by itself.
     """
     forms = {_decided(raw, offset) for offset in (0, 1, 2)}
+    whole = _decided(raw, 0)
     for size in _WRAPPED:
-        if len(raw) > size:
-            forms |= {_decided(raw[start : start + size], 0) for start in range(0, len(raw), size)}
+        if len(raw) > size // 4 * 3:
+            forms |= {whole[start : start + size] for start in range(0, len(whole), size)}
     forms = {form for form in forms if len(form) >= LEAST}
     return forms | {form.translate(_URL_SAFE) for form in forms}
 

@@ -280,6 +280,8 @@ def _receive(orders: int, reports: int, token: int, foreign: tuple[int, ...]) ->
         return None
     _write(token, me.to_bytes(4, "little"))
     order = unpack(data)
+    if order.secrets_in:  # now: once it is taken, they are nobody's
+        order.hidden = os.open(order.secrets_in, os.O_RDONLY | os.O_CLOEXEC)
     _write(reports, b'{"pid":%d,"run_id":%b,"taken":1}' % (me, order.quoted_id))
     order.opening += own
     _close(token)

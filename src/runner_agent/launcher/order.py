@@ -16,9 +16,9 @@ class Order:
     """
 
     __slots__ = (
-        "argv", "cgroup", "cwd", "env", "folder", "gid", "grace", "groups", "limits", "log", "note",
-        "oom_score_adj", "opening", "outlet", "quoted_id", "run_id", "script", "secrets", "tended", "title",
-        "uid", "umask",
+        "argv", "cgroup", "cwd", "env", "folder", "gid", "grace", "groups", "hidden", "limits", "log", "note",
+        "oom_score_adj", "opening", "outlet", "quoted_id", "run_id", "script", "secrets", "secrets_in",
+        "tended", "title", "uid", "umask",
     )  # fmt: skip
 
     def __init__(self, message: Message) -> None:
@@ -42,11 +42,13 @@ class Order:
         self.grace = _seconds("leftover_grace", message.get("leftover_grace", 10))
         self.oom_score_adj = _optional(message, "oom_score_adj", -1000, 1000)
         self.secrets = [_text("secrets", item) for item in _items(message, "secrets")]
+        self.secrets_in = _text("secrets_in", message.get("secrets_in", ""))  # a file, see `spread`
         # A FIFO to be used as the command's pipe, so that others can write to it who are no children of it.
         self.outlet = _text("outlet", message.get("outlet", ""))
         # The processes are elsewhere: what we start tends them, and tells in RUN/outcome how it ended.
         self.tended = bool(message.get("tended"))
         self.opening = b""
+        self.hidden = -1  # `secrets_in`, open, in a holder
         if not self.argv or not self.argv[0].startswith("/"):
             raise Refused("invalid", "argv: begins with the absolute path of a program")
         if (self.uid is None) != (self.gid is None):
@@ -58,7 +60,8 @@ class Order:
         return marshal.dumps((
             self.argv, self.cgroup, self.cwd, self.env, self.folder, self.gid, self.grace, self.groups,
             self.limits, self.log, self.note, self.oom_score_adj, self.opening, self.outlet, self.quoted_id,
-            self.run_id, self.script, self.secrets, self.tended, self.title, self.uid, self.umask,
+            self.run_id, self.script, self.secrets, self.secrets_in, self.tended, self.title, self.uid,
+            self.umask,
         ))
         # fmt: on
 
@@ -70,8 +73,8 @@ class Order:
         (
             order.argv, order.cgroup, order.cwd, order.env, order.folder, order.gid, order.grace,
             order.groups, order.limits, order.log, order.note, order.oom_score_adj, order.opening,
-            order.outlet, order.quoted_id, order.run_id, order.script, order.secrets, order.tended,
-            order.title, order.uid, order.umask,
+            order.outlet, order.quoted_id, order.run_id, order.script, order.secrets, order.secrets_in,
+            order.tended, order.title, order.uid, order.umask,
         ) = marshal.loads(dump)  # noqa: S302 - our own parent dumped it
         # fmt: on
         return order

@@ -8,7 +8,7 @@ from collections import deque
 from runner_agent.launcher import cgroup, procs, records
 from runner_agent.launcher.holder import Pause
 from runner_agent.launcher.nursery import Line, packet
-from runner_agent.launcher.wire import Message, Refused, cast, parse
+from runner_agent.launcher.wire import UNSHARED, Message, Refused, cast, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 class _Run:
     """A run that was ordered and whose holder has not died yet."""
 
-    __slots__ = ("answers", "cgroup", "folder", "handle", "holders", "memory", "packet", "run_id")
+    __slots__ = ("answers", "cgroup", "folder", "handle", "holders", "memory", "packet", "run_id", "secrets")
 
     def __init__(self, order: "Order") -> None:
         self.run_id = order.run_id
         self.folder = order.folder
         self.cgroup = order.cgroup
+        self.secrets = _own(order)
         self.packet, self.memory = packet(order)
         self.holders: set[int] = set()  # who took the order: one, or more if it had to be sent again
         self.handle: Message | None = None
@@ -36,9 +37,10 @@ class _Run:
     def drop_packet(self) -> None:
         """Nobody needs the order any more."""
         self.packet = b""
-        if self.memory is not None:
-            os.close(self.memory)
-            self.memory = None
+        for descriptor in (self.memory, self.secrets):
+            if descriptor is not None:
+                os.close(descriptor)
+        self.memory = self.secrets = None
 
 
 class Runs:
@@ -200,6 +202,18 @@ class Runs:
             return None
         now = time.monotonic()
         return (self._pause.after(now) - now) * 1000
+
+
+def _own(order: "Order") -> int | None:
+    """Have the order's secrets be where they stay until it is taken, whatever the agent does meanwhile."""
+    if not order.secrets_in:
+        return None
+    try:
+        secrets = os.open(order.secrets_in, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refused(UNSHARED, f"secrets_in: cannot open {order.secrets_in}: {error.strerror}") from None
+    order.secrets_in = f"/proc/{os.getpid()}/fd/{secrets}"
+    return secrets
 
 
 def _when_settled(run: _Run, answer: "Answer") -> None:

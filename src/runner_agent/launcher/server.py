@@ -192,6 +192,7 @@ class Server:
             "boot": self._runs.boot,
             "version": self._version,
             "redacts": True,
+            "shares": True,
         }
 
 

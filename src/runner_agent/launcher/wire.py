@@ -9,7 +9,7 @@ import json
 import os
 
 __all__ = (
-    "KILL", "LINGER", "LOCK", "LOG", "MAX_FRAME", "SOCKET", "TERMINATE", "UNLINGER", "VERSION",
+    "KILL", "LINGER", "LOCK", "LOG", "MAX_FRAME", "SOCKET", "TERMINATE", "UNLINGER", "UNSHARED", "VERSION",
     "Frames", "Message", "Refused", "cast", "command", "encode", "parse", "reach",
 )  # fmt: skip
 
@@ -32,6 +32,9 @@ LOG = "launcher.log"
 
 Message = dict[str, object]
 
+UNSHARED = "unshared"
+"""The refusal of an order whose secrets are elsewhere and cannot be read there: they may come with it."""
+
 # Control signals of a holder, as offsets from SIGRTMIN.
 TERMINATE, KILL, LINGER, UNLINGER = 1, 2, 3, 4
 
@@ -40,7 +43,7 @@ class Refused(Exception):
     """A request that is not done. `code` is for programs, `text` for people."""
 
     def __init__(self, code: str, text: str) -> None:
-        """Codes: invalid, version, unknown_op, no_hello, fenced, void, not_started, too_large."""
+        """Codes: invalid, version, unknown_op, no_hello, fenced, void, not_started, too_large, unshared."""
         super().__init__(text)
         self.code = code
         self.text = text
