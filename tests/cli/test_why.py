@@ -12,7 +12,7 @@ import pytest
 
 from runner_agent.cli.events import as_text as event_text
 from runner_agent.cli.why import as_text
-from tests.client.fake_agent import Message, Refusal, service, task, uuid
+from tests.client.fake_agent import Message, Refusal, execution, service, task, uuid
 
 if TYPE_CHECKING:
     from runner_agent.client.agent_messages import Explanation, TimelineEntry
@@ -127,6 +127,23 @@ ENTRY: TimelineEntry = {
     "cause": "uid 1000",
     "place": "1",
 }
+
+
+def test_a_task_that_ran_as_a_step_of_another(cli: Cli, fake: FakeAgent) -> None:
+    """It has no execution of its own to be explained."""
+    fake.tasks = [task(1, "install"), task(2, "build")]
+    fake.executions = [execution(3, uuid(2), "RUNNING", steps={"install": "FAILED", "build": None})]
+    fake.executions[0]["spec"]["plan"][0]["steps"][0]["task"] = {"id": uuid(1)}
+    answer = "it has never been started by itself"
+    fake.on["ExplainAutomation"] = lambda _: {
+        "kind": "KIND_TASK",
+        "id": uuid(1),
+        "reference": "install",
+        "answer": answer,
+    }
+    told = cli("why", "install")
+    assert answer in told.out
+    assert "install ran last as a step of build: `runner-agent why 00000000` tells of that." in told.err
 
 
 def test_an_event_is_one_line() -> None:

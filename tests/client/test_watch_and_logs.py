@@ -12,7 +12,7 @@ from runner_agent.client import logs as logs_module
 from runner_agent.client import watch as watch_module
 from runner_agent.client.errors import AgentUnreachable, ApiError, WaitTimedOut
 from runner_agent.client.logs import LogQuery, last_lines, log_end, read_log
-from runner_agent.client.watch import Pending, wait_for
+from runner_agent.client.watch import Pending, wait_for, wait_for_each
 from tests.client.fake_agent import FakeAgent, LogPart
 
 if TYPE_CHECKING:
@@ -44,6 +44,29 @@ def test_it_gives_up_in_time(transport: Transport) -> None:
     with pytest.raises(WaitTimedOut):
         wait_for(transport, Pending, {"mine"}, timeout=0.2)
     assert 0.2 <= time.monotonic() - began < 30
+
+
+def test_one_subscription_for_many_and_each_looks_when_it_changes(
+    fake: FakeAgent, transport: Transport
+) -> None:
+    looks: list[str] = []
+
+    def look(name: str) -> str | Pending:
+        looks.append(name)
+        if len(looks) == 2:
+            fake.publish("SERVICE", "a")
+        return name if looks.count(name) > 1 else Pending()
+
+    found = wait_for_each(transport, {"a": lambda: look("a"), "b": lambda: look("b")}, timeout=0.5)
+    assert found == {"a": "a"}, "b did not come in time"
+    assert looks == ["a", "b", "a"]
+    assert len(fake.watchers) <= 1
+
+
+def test_what_no_event_tells_of_is_looked_at_now_and_then(transport: Transport) -> None:
+    ahead = iter([Pending(), Pending(), "there"])
+    assert wait_for_each(transport, {"a": lambda: next(ahead)}, timeout=60, pace=0.05) == {"a": "there"}
+    assert wait_for_each(transport, {"a": Pending}, timeout=0.2, pace=60) == {}
 
 
 def test_what_look_raises_is_raised(transport: Transport) -> None:

@@ -33,7 +33,9 @@ async def strangers(backend: Backend, service: Service, used: Mapping[RunId, Usa
         return ()  # it is where it wants to be; `ready` asks for what it needs, too
     taken = {port: where for port, where in spoken.items() if port not in own}
     found = await asyncio.to_thread(listeners, taken) if taken else ()
-    owners = await _owners(backend, service) if found else {}
+    if not found:
+        return ()
+    owners = await _owners(backend, service)
     redact = backend.commands.services.redact
     return tuple(
         _sentence(one, taken[one.port], owners.get(one.port, ""), redact(one.command)) for one in found

@@ -102,14 +102,10 @@ def never(evidence: str) -> Verdict:
 
 
 class Subject(Protocol):
-    """Something that is waited for. `key` is the id whose events may change it."""
+    """Something that is waited for. `key` is the id whose events tell of it; `paced`: not of all of it."""
 
     key: str
-
-    @property
-    def paced(self) -> bool:
-        """Whether what it waits for comes without an event."""
-        ...
+    paced: bool
 
     def look(self) -> Verdict | Pending:
         """Raises ClientError."""
@@ -209,27 +205,26 @@ class OfTask:
     def __init__(self, agent: Agent, named: NamedTask | NamedExecution, condition: Condition) -> None:
         self._agent = agent
         self._task: Task | None = named.task if isinstance(named, NamedTask) else None
-        self._found = isinstance(named, NamedExecution)
-        self.key = id_of(named)
-        self._step = ""
         self._condition = condition
         self._search: LogSearch | None = None
+        self._step = ""
+        self._execution = named.execution["id"] if isinstance(named, NamedExecution) else ""
+        self._seek()
+        self.key = self._execution or id_of(named)
+        self.paced = condition.kind in PACED or not self._execution
 
-    @property
-    def paced(self) -> bool:
-        """As the protocol has it."""
-        return not self._found or self._condition.kind in PACED
+    def _seek(self) -> None:
+        if self._task is not None and not isinstance(run := newest_run(self._agent, self._task), NotThere):
+            self._execution, self._step = run.execution["id"], run.step["id"] if run.step else ""
 
     def look(self) -> Verdict | Pending:
         """Raises ClientError."""
-        if not self._found and self._task is not None:
-            run = newest_run(self._agent, self._task)
-            if isinstance(run, NotThere):
-                return Pending()
-            self._found = True
-            self.key, self._step = run.execution["id"], run.step["id"] if run.step else ""
+        if not self._execution:
+            self._seek()
+        if not self._execution:
+            return Pending()
         try:
-            now = self._agent.get_execution(self.key)
+            now = self._agent.get_execution(self._execution)
         except ApiError as error:
             if error.code != "not_found":
                 raise
@@ -265,7 +260,7 @@ class OfTask:
     def _log(self, told: str) -> Verdict | Pending:
         if self._search is None:
             assert self._condition.pattern is not None
-            path = execution_log(self.key)
+            path = execution_log(self._execution)
             self._search = LogSearch(self._agent, path, self._condition.pattern, step=self._step)
             return Pending()
         if self._search.found:

@@ -46,7 +46,7 @@ class LogSearch:
                 found = found or self._match(line)
             if not found:
                 lines = self._lines(LogQuery(offset=end, step=self._step))
-                found = next(filter(None, map(self._match, lines)), "")
+                found = next((text for line in lines if (text := self._match(line))), "")
             self.found = found
         except ClientError:
             pass  # the look at the service or execution says that the agent is gone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -103,15 +102,8 @@ def _found(agent: Agent, subjects: Mapping[str, Subject], timeout: float | None)
             raise _Enough
         return True
 
-    deadline = None if timeout is None else time.monotonic() + timeout
+    looks = {each.key: partial(look, ref) for ref, each in subjects.items()}
+    pace = PACE if any(each.paced for each in subjects.values()) else None
     with suppress(_Enough):
-        while missing := {ref: each for ref, each in subjects.items() if ref not in found}:
-            left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            paced = any(each.paced for each in missing.values())
-            span = left if not paced else PACE if left is None else min(left, PACE)
-            wait_for_each(
-                agent.transport, {each.key: partial(look, ref) for ref, each in missing.items()}, span
-            )
-            if left == 0:
-                break
+        wait_for_each(agent.transport, looks, timeout, pace)
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 
 from runner_agent.cli.awaited import Awaited, Ending
@@ -45,7 +45,8 @@ def await_all(
 ) -> list[tuple[Awaited, Ending]]:
     """Those that did not come out well, or not in time."""
     looks = {each.key: functools.partial(each.look, progress) for each in awaited}
-    found = wait_for_each(agent.transport, looks, timeout) if looks else {}
+    nothing: Mapping[str, Ending] = {}
+    found = wait_for_each(agent.transport, looks, timeout) if looks else nothing
     failures: list[tuple[Awaited, Ending]] = []
     for each in awaited:
         ending = found.get(each.key) or _late(each, timeout or 0.0)

@@ -16,10 +16,11 @@ from runner_agent.cli.durations import show_span
 from runner_agent.cli.figures import usage_in_words
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import columns, emit, screen_width
-from runner_agent.cli.terminal import is_screen, paint, phase_colour
+from runner_agent.cli.terminal import is_screen, note, paint, phase_colour
 from runner_agent.cli.words import NOTHING, counted, local_time, moment
 from runner_agent.client.agent import Agent
-from runner_agent.client.references import SHORT_ID, explain
+from runner_agent.client.references import SHORT_ID, NotThere, explain, task_of
+from runner_agent.client.runs import newest_run
 
 if TYPE_CHECKING:
     from runner_agent.client.agent_messages import Explanation, RunSeen, StepSeen
@@ -47,8 +48,23 @@ def why(agent: Agent, refs: tuple[str, ...], output: str) -> None:
     """
     tell_broken(agent)
     found = [explain(agent, ref) for ref in refs]
+    for each in found:
+        _tell_of_step(agent, each)
     table = "\n\n".join(_readable(as_text(each)) for each in found) if output == "table" else ""
     emit(output, found[0] if len(found) == 1 else found, table)
+
+
+def _tell_of_step(agent: Agent, found: Explanation) -> None:
+    """A task without an execution of its own may have run as a step of another's."""
+    if found.get("kind") != "KIND_TASK" or found.get("executionId"):
+        return
+    run = newest_run(agent, agent.get_task(found.get("id", "")))
+    if not isinstance(run, NotThere):
+        id_ = run.execution["id"][:SHORT_ID]
+        note(
+            f"{found.get('reference', '')} ran last as a step of {task_of(run.execution)}: "
+            f"`runner-agent why {id_}` tells of that."
+        )
 
 
 def _readable(text: str) -> str:

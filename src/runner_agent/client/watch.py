@@ -92,10 +92,14 @@ def wait_for(
 
 
 def wait_for_each(
-    transport: Transport, looks: Mapping[str, Callable[[], T | Pending]], timeout: float | None = None
+    transport: Transport,
+    looks: Mapping[str, Callable[[], T | Pending]],
+    timeout: float | None = None,
+    pace: float | None = None,
 ) -> Mapping[str, T]:
     """By the id that a look is about, what it finds once it is not Pending: of all, or of those that came
-    within `timeout` seconds. One subscription serves all; each looks at first and when its id changes.
+    within `timeout` seconds. One subscription serves all; each looks at first and when its id changes; and
+    every `pace` seconds, for what no event tells of.
 
     Raises AgentUnreachable, and what a look raises.
     """
@@ -108,14 +112,18 @@ def wait_for_each(
         return True if len(found) == len(looks) else Pending()
 
     with suppress(WaitTimedOut):
-        _attend(transport, look, looks, timeout)
+        _attend(transport, look, looks, timeout, pace)
     return found
 
 
 def _attend(
-    transport: Transport, look: Callable[[str], T | Pending], ids: Container[str], timeout: float | None
+    transport: Transport,
+    look: Callable[[str], T | Pending],
+    ids: Container[str],
+    timeout: float | None,
+    pace: float | None = None,
 ) -> T:
-    """`look` is told the id that changed, "" for any of them: at first, and after a gap."""
+    """`look` is told the id that changed, "" for any of them: at first, after a gap, and at each `pace`."""
     deadline = None if timeout is None else time.monotonic() + timeout
     connected = False
     lost_at = 0.0
@@ -125,7 +133,7 @@ def _attend(
                 connected, lost_at = True, 0.0
                 changed = ""
                 while isinstance(found := look(changed), Pending):
-                    changed = _next_of(watch, ids, deadline)
+                    changed = _next_of(watch, ids, deadline, pace)
                 return found
         except AgentUnreachable:
             now = time.monotonic()
@@ -137,16 +145,20 @@ def _attend(
             time.sleep(RETRY)
 
 
-def _next_of(watch: Watch, ids: Container[str], deadline: float | None) -> str:
-    """The one of `ids` that the next event is of."""
+def _next_of(watch: Watch, ids: Container[str], deadline: float | None, pace: float | None) -> str:
+    """The one of `ids` that the next event is of, "" once `pace` seconds have gone by."""
+    due = None if pace is None else time.monotonic() + pace
     while True:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
+        now = time.monotonic()
+        if deadline is not None and now >= deadline:
             raise WaitTimedOut("timed out")
+        ends = [each for each in (deadline, due) if each is not None]
         try:
-            event = watch.next(left)
+            event = watch.next(max(min(ends) - now, 0) if ends else None)
         except TimeoutError:
-            raise WaitTimedOut("timed out") from None
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimedOut("timed out") from None
+            return ""
         changed = event.get("resourceId", "")
         if changed in ids:
             return changed
