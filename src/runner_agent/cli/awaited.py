@@ -180,11 +180,19 @@ class Done:
     explains = ""
 
     def __init__(
-        self, agent: Agent, execution: Execution, task: str, *, shown: bool = False, anyhow: bool = False
+        self,
+        agent: Agent,
+        execution: Execution,
+        task: str,
+        *,
+        shown: bool = False,
+        alone: bool = False,
+        anyhow: bool = False,
     ) -> None:
-        """`task` is the reference of its task."""
+        """`task` is the reference of its task. `alone`: nothing is told before its log is at its end."""
         self._agent = agent
         self._shown = shown
+        self._alone = alone
         self._anyhow = anyhow
         self.key = execution["id"]
         self.name = task
@@ -202,8 +210,8 @@ class Done:
         ended = phase in FINISHED
         if not self._anyhow:
             self._tell_steps(now, progress)
-        if ended and self._shown:
-            progress.forget(self.what)  # told when its log has been shown to the end
+        if ended and self._shown and self._alone:
+            progress.end(self.what)
         elif ended or progress.turning:
             progress.tell(self.what, phase, over=ended)
         return self._ending(now, phase) if ended else Pending()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from runner_agent.cli.completing import complete_log
 from runner_agent.cli.exits import DONE, INTERRUPTED, Quit
 from runner_agent.cli.options import with_agent
 from runner_agent.cli.reader import until_unread
-from runner_agent.cli.terminal import note, out_bytes
+from runner_agent.cli.terminal import note, out_bytes, wrapped
 from runner_agent.cli.words import FINISHED, execution_phase, reference_of, service_phase
 from runner_agent.client.agent import Agent
 from runner_agent.client.logs import LogQuery, execution_log, read_log, service_log
@@ -111,10 +112,9 @@ def _of_task(agent: Agent, name: str, task: Task) -> Source:
     id_ = run.execution["id"]
     if run.step is None:
         return Source(name, execution_log(id_))
-    note(
-        f"{name} ran last as a step of {task_of(run.execution)}: "
-        f"`runner-agent task logs {id_[:SHORT_ID]} --step {run.step.get('label', '')}` shows this log."
-    )
+    command = f"runner-agent task logs {id_[:SHORT_ID]} --step {run.step.get('label', '')}"
+    told = f"{name} ran last as a step of {task_of(run.execution)}: `{command}` shows this log."
+    note(wrapped(told, sys.stderr))
     return Source(name, execution_log(id_), step=run.step["id"])
 
 

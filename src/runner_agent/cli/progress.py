@@ -24,6 +24,7 @@ class Progress:
         self._told: dict[str, str] = {}
         self._began = time.monotonic()
         self._turning: dict[str, str] = {}  # phases of what is under way
+        self._took: dict[str, float] = {}  # seconds
         self._within = False  # a line of a log whose end is yet to come
         self._turn = threading.Lock()
         self._over = threading.Event()
@@ -62,7 +63,7 @@ class Progress:
                 note(f"{what}: {phase}")
             elif over:
                 self._turning.pop(what, None)
-                took = show_seconds(time.monotonic() - self._began)
+                took = show_seconds(self._took.get(what, time.monotonic() - self._began))
                 mark = paint(marks(sys.stderr).of(phase, 0), phase_colour(phase), sys.stderr)
                 note(f"{mark} {what.lstrip()}: {paint(phase, phase_colour(phase), sys.stderr)} after {took}")
             else:
@@ -74,10 +75,11 @@ class Progress:
             self._clear()
             note(text)
 
-    def forget(self, what: str) -> None:
-        """It is under way no more, and how it came out is told elsewhere."""
+    def end(self, what: str) -> None:
+        """It is under way no more; how it came out is told later, and after how long."""
         with self._turn:
             self._turning.pop(what, None)
+            self._took.setdefault(what, time.monotonic() - self._began)
 
     def show(self, data: bytes) -> None:
         """Part of a log, as it is."""

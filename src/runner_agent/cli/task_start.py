@@ -73,7 +73,8 @@ def follow(
 
     names = {execution["id"]: reference for execution, reference in started}
     look = f"task logs {' '.join(id_[:SHORT_ID] for id_ in names)}" if names else "status"
-    tasks = [Done(agent, execution, name, shown=not quiet) for execution, name in started]
+    alone = len(started) == 1
+    tasks = [Done(agent, execution, name, shown=not quiet, alone=alone) for execution, name in started]
     awaited: list[Awaited] = [*tasks, *services]
     with detaching(f"runner-agent {look}"), Progress() as progress:
         for id_, reference in names.items():

@@ -16,7 +16,7 @@ from runner_agent.cli.durations import show_span
 from runner_agent.cli.figures import usage_in_words
 from runner_agent.cli.options import with_agent, with_output
 from runner_agent.cli.tables import columns, emit, screen_width
-from runner_agent.cli.terminal import is_screen, note, paint, phase_colour
+from runner_agent.cli.terminal import is_screen, note, paint, phase_colour, wrapped
 from runner_agent.cli.words import NOTHING, counted, local_time, moment
 from runner_agent.client.agent import Agent
 from runner_agent.client.references import SHORT_ID, NotThere, explain, task_of
@@ -60,11 +60,9 @@ def _tell_of_step(agent: Agent, found: Explanation) -> None:
         return
     run = newest_run(agent, agent.get_task(found.get("id", "")))
     if not isinstance(run, NotThere):
-        id_ = run.execution["id"][:SHORT_ID]
-        note(
-            f"{found.get('reference', '')} ran last as a step of {task_of(run.execution)}: "
-            f"`runner-agent why {id_}` tells of that."
-        )
+        where = f"{found.get('reference', '')} ran last as a step of {task_of(run.execution)}"
+        command = f"runner-agent why {run.execution['id'][:SHORT_ID]}"
+        note(wrapped(f"{where}: `{command}` tells of that.", sys.stderr))
 
 
 def _readable(text: str) -> str:
