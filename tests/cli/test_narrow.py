@@ -52,6 +52,7 @@ def failed(fake: FakeAgent) -> None:
     fake.on["ExplainAutomation"] = lambda _: {
         "kind": "KIND_TASK",
         "reference": "build",
+        "executionId": uuid(5),
         "phase": "FAILED",
         "answer": WHY,
         "reasons": [WHY],

@@ -41,9 +41,24 @@ class TestSeveralServices:
         method = f"{command.capitalize()}Service"
         assert asked(fake, method) == [(method, uuid(1)), (method, uuid(2))], "each once"
 
-    def test_where_one_is_unknown_nothing_is_done(self, cli: Cli, fake: FakeAgent) -> None:
-        assert cli("service", "stop", "web", "dbb").code == 2
-        assert "StopService" not in fake.methods()
+    @pytest.mark.parametrize("command", ["service stop", "stop"])
+    def test_one_that_is_unknown_keeps_nothing_from_the_others(
+        self, cli: Cli, fake: FakeAgent, command: str
+    ) -> None:
+        told = cli(*command.split(), "dbb", "web", "wbe")
+        assert told.code == 2
+        assert asked(fake, "StopService") == [("StopService", uuid(1))]
+        assert "'dbb'. Did you mean 'db'?" in told.err
+        assert "Service web: stop requested." in told.err
+        assert told.err.splitlines()[-1] == "Error: Nothing goes by 'dbb', 'wbe'."
+
+    def test_the_worst_code_of_unknown_and_failed(self, cli: Cli, fake: FakeAgent) -> None:
+        fake.services = [service(1, "web", "FAILED", failure="start exited with code 7")]
+        told = cli("service", "start", "web", "dbb", "--wait")
+        assert told.code == 2
+        assert "start exited with code 7" in told.err
+        fake.services = [service(1, "web", "STARTING")]
+        assert cli("service", "start", "web", "dbb", "--wait=0.1").code == 3
 
     def test_one_that_is_refused_stops_no_other(self, cli: Cli, fake: FakeAgent) -> None:
         def start(message: Message) -> Message:

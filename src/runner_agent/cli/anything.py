@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 import click
 
 from runner_agent.cli.completing import complete_automation, complete_log
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_wait
 from runner_agent.cli.services import told, wish
-from runner_agent.cli.several import for_each
+from runner_agent.cli.several import for_each, sought
 from runner_agent.cli.tasks import stop_named, unfinished
 from runner_agent.cli.terminal import note, out
 from runner_agent.cli.words import FINISHED, counted, execution_phase, service_phase, short
 from runner_agent.client.agent import Agent
 from runner_agent.client.references import (
+    Named,
     NamedExecution,
     NamedService,
     NamedTask,
     find,
     id_of,
     id_or_reference,
+    name_of,
     task_of,
 )
 
@@ -56,9 +59,11 @@ def start(agent: Agent, refs: tuple[str, ...], wait: float | None, dont_wait: bo
       runner-agent start build
       runner-agent start web build --wait=5m
     """
-    services, tasks = _named(agent, refs)
-    wish(services, agent.start_service, told("start", wait))
-    _follow(agent, services, tasks, wait, dont_wait=dont_wait, quiet=quiet)
+    _not_both(wait, dont_wait=dont_wait)
+    with _named(agent, refs) as found:
+        services, tasks = _parted(found)
+        wish(services, agent.start_service, told("start", wait))
+        _follow(agent, services, tasks, wait, dont_wait=dont_wait, quiet=quiet)
 
 
 @click.command(cls=WaitCommand)
@@ -77,13 +82,15 @@ def restart(agent: Agent, refs: tuple[str, ...], wait: float | None, dont_wait: 
       runner-agent restart web
       runner-agent restart web build --wait
     """
-    services, tasks = _named(agent, refs)
-    wish(services, agent.restart_service, told("restart", wait))
-    running = [each for task in tasks for each in unfinished(agent, task)]
-    if running:
-        _stop_executions(agent, running)
-        _wait(agent, [_ended(agent, each) for each in running], None, "have not ended.")
-    _follow(agent, services, tasks, wait, dont_wait=dont_wait, quiet=quiet)
+    _not_both(wait, dont_wait=dont_wait)
+    with _named(agent, refs) as found:
+        services, tasks = _parted(found)
+        wish(services, agent.restart_service, told("restart", wait))
+        running = [each for task in tasks for each in unfinished(agent, task)]
+        if running:
+            _stop_executions(agent, running)
+            _wait(agent, [_ended(agent, each) for each in running], None, "have not ended.")
+        _follow(agent, services, tasks, wait, dont_wait=dont_wait, quiet=quiet)
 
 
 @click.command(cls=WaitCommand)
@@ -100,25 +107,31 @@ def stop(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
       runner-agent stop web worker --wait
       runner-agent stop build
     """
+    with sought(refs, partial(find, agent), id_of) as found:
+        awaited = [each for named in found for each in _awaited(agent, named)]
+        for_each((name_of(named), partial(_stop, agent, named, told("stop", wait))) for named in found)
+        if wait is not None:
+            _wait(agent, awaited, limit(wait), "did not stop well.")
+
+
+def _awaited(agent: Agent, named: Named) -> list[Awaited]:
+    """What ends when it is stopped."""
     from runner_agent.cli.awaited import Stopped
 
-    found = {id_of(named): named for named in [find(agent, ref) for ref in refs]}.values()
-    awaited: list[Awaited] = []
-    for named in found:
-        match named:
-            case NamedService(service):
-                awaited.append(Stopped(agent, service))
-                wish([service], agent.stop_service, told("stop", wait))
-            case NamedTask(task):
-                awaited += [_ended(agent, each) for each in unfinished(agent, task)]
-                stop_named(agent, named)
-            case NamedExecution(execution):
-                awaited.append(_ended(agent, execution))
-                stop_named(agent, named)
-            case _:
-                assert_never(named)
-    if wait is not None:
-        _wait(agent, awaited, limit(wait), "did not stop well.")
+    match named:
+        case NamedService(service):
+            return [Stopped(agent, service)]
+        case NamedTask(task):
+            return [_ended(agent, each) for each in unfinished(agent, task)]
+        case NamedExecution(execution):
+            return [_ended(agent, execution)]
+
+
+def _stop(agent: Agent, named: Named, told_so: str) -> None:
+    if isinstance(named, NamedService):
+        wish([named.service], agent.stop_service, told_so)
+    else:
+        stop_named(agent, named)
 
 
 @click.command(cls=WaitCommand)
@@ -139,6 +152,7 @@ def down(agent: Agent, wait: float | None, dont_wait: bool) -> None:
     """
     from runner_agent.cli.awaited import Stopped
 
+    _not_both(wait, dont_wait=dont_wait)
     # Executions first: one that waits for a service would else fail because that is stopped.
     executions = [each for each in agent.executions(_UNFINISHED) if execution_phase(each) not in FINISHED]
     services = [each for each in agent.services() if _up(each)]
@@ -155,19 +169,19 @@ def down(agent: Agent, wait: float | None, dont_wait: bool) -> None:
     note("Nothing runs any more; the agent stays.")
 
 
-def _named(agent: Agent, refs: Sequence[str]) -> tuple[list[Service], list[Task]]:
-    """Each once. Nothing is done to any where one is unknown. Raises NoSuchAutomation."""
-    services: dict[str, Service] = {}
-    tasks: dict[str, Task] = {}
-    for ref in refs:
-        match find(agent, ref, (NamedService, NamedTask)):
-            case NamedService(service):
-                services[service["id"]] = service
-            case NamedTask(task):
-                tasks[task["id"]] = task
-            case NamedExecution():
-                raise AssertionError(ref)
-    return list(services.values()), list(tasks.values())
+def _not_both(wait: float | None, *, dont_wait: bool) -> None:
+    if dont_wait and wait is not None:
+        raise click.UsageError("Give --wait or --dont-wait, not both.")
+
+
+def _named(agent: Agent, refs: Sequence[str]) -> AbstractContextManager[list[Named]]:
+    """As `sought`."""
+    return sought(refs, lambda ref: find(agent, ref, (NamedService, NamedTask)), id_of)
+
+
+def _parted(found: Sequence[Named]) -> tuple[list[Service], list[Task]]:
+    services = [named.service for named in found if isinstance(named, NamedService)]
+    return services, [named.task for named in found if isinstance(named, NamedTask)]
 
 
 def _follow(
@@ -182,8 +196,6 @@ def _follow(
     from runner_agent.cli.awaited import Running
     from runner_agent.cli.task_start import follow
 
-    if dont_wait and wait is not None:
-        raise click.UsageError("Give --wait or --dont-wait, not both.")
     started = [(agent.start_task(task["id"]), id_or_reference(task)) for task in tasks]
     if dont_wait:
         for execution, _ in started:

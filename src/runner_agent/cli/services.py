@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from runner_agent.cli.completing import complete_service
 from runner_agent.cli.figures import cpu_time_of, memory_of, peak_of, processes_of
 from runner_agent.cli.logs import Source, log_options, show
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
-from runner_agent.cli.several import for_each
+from runner_agent.cli.several import for_each, sought
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.words import (
@@ -153,9 +154,9 @@ def start(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
       runner-agent service start web
       runner-agent service start web worker --wait=60
     """
-    services = named(agent, refs)
-    wish(services, agent.start_service, told("start", wait))
-    _started(agent, services, wait)
+    with named(agent, refs) as services:
+        wish(services, agent.start_service, told("start", wait))
+        _started(agent, services, wait)
 
 
 @click.command(cls=WaitCommand)
@@ -172,15 +173,14 @@ def restart(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
     Example:
       runner-agent service restart web --wait
     """
-    services = named(agent, refs)
-    wish(services, agent.restart_service, told("restart", wait))
-    _started(agent, services, wait)
+    with named(agent, refs) as services:
+        wish(services, agent.restart_service, told("restart", wait))
+        _started(agent, services, wait)
 
 
-def named(agent: Agent, refs: Sequence[str]) -> list[Service]:
-    """Each once. Nothing is done to any where one is unknown. Raises NoSuchAutomation."""
-    found = [find_service(agent, ref) for ref in refs]
-    return list({each["id"]: each for each in found}.values())
+def named(agent: Agent, refs: Sequence[str]) -> AbstractContextManager[list[Service]]:
+    """As `sought`."""
+    return sought(refs, partial(find_service, agent), lambda service: service["id"])
 
 
 def told(word: str, wait: float | None) -> str:
@@ -225,12 +225,13 @@ def stop(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
       runner-agent service stop web --wait
       runner-agent service stop web worker
     """
-    services = named(agent, refs)
-    wish(services, agent.stop_service, told("stop", wait))
-    if wait is not None:
-        from runner_agent.cli.awaited import Stopped
+    from runner_agent.cli.awaited import Stopped
 
-        _wait(agent, [Stopped(agent, each) for each in services], wait, "of the services did not stop well.")
+    with named(agent, refs) as services:
+        wish(services, agent.stop_service, told("stop", wait))
+        if wait is not None:
+            awaited = [Stopped(agent, each) for each in services]
+            _wait(agent, awaited, wait, "of the services did not stop well.")
 
 
 @click.command(cls=WaitCommand)
@@ -245,12 +246,13 @@ def delete(agent: Agent, refs: tuple[str, ...], force: bool, wait: float | None)
     Example:
       runner-agent service delete web
     """
-    services = named(agent, refs)
-    wish(services, lambda id_: agent.delete_service(id_, force=force), told("deletion", wait))
-    if wait is not None:
-        from runner_agent.cli.awaited import Deleted
+    from runner_agent.cli.awaited import Deleted
 
-        _wait(agent, [Deleted(agent, each) for each in services], wait, "of the services are not gone.")
+    with named(agent, refs) as services:
+        wish(services, lambda id_: agent.delete_service(id_, force=force), told("deletion", wait))
+        if wait is not None:
+            awaited = [Deleted(agent, each) for each in services]
+            _wait(agent, awaited, wait, "of the services are not gone.")
 
 
 @click.command()

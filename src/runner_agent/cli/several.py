@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
-from runner_agent.cli.exits import Quit, code_of, message_of
+from runner_agent.cli.exits import INVALID, Quit, code_of, message_of
 from runner_agent.cli.terminal import note
-from runner_agent.client.errors import AgentUnreachable, ClientError
+from runner_agent.client.errors import AgentUnreachable, ClientError, NoSuchAutomation
+
+T = TypeVar("T")
+
+
+@contextmanager
+def sought(refs: Sequence[str], find: Callable[[str], T], key: Callable[[T], str]) -> Generator[list[T]]:
+    """What goes by these names, each once by its `key`; the block does something to it. A name that nothing
+    goes by is told first, and decides how the command ends; it keeps nothing from the others.
+
+    Raises NoSuchAutomation where nothing is found, and Quit after the block.
+    """
+    found: dict[str, T] = {}
+    unknown: dict[str, NoSuchAutomation] = {}
+    for ref in dict.fromkeys(refs):
+        try:
+            thing = find(ref)
+            found[key(thing)] = thing
+        except NoSuchAutomation as error:
+            unknown[ref] = error
+    if unknown and not found:
+        raise NoSuchAutomation("\n".join(map(str, unknown.values())))
+    for reason in unknown.values():
+        note(str(reason))
+    try:
+        yield list(found.values())
+    except (Quit, ClientError) as failure:
+        if unknown and not isinstance(failure, AgentUnreachable):
+            code = failure.code if isinstance(failure, Quit) else code_of(failure)
+            raise Quit(max(code, INVALID), str(failure)) from None
+        raise
+    if unknown:
+        raise Quit(INVALID, f"Nothing goes by {', '.join(map(repr, unknown))}.")
 
 
 def for_each(wishes: Iterable[tuple[str, Callable[[], object]]], told: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from runner_agent.cli.completing import complete_task
 from runner_agent.cli.durations import Duration
 from runner_agent.cli.exits import TIMED_OUT
 from runner_agent.cli.options import with_agent
+from runner_agent.cli.several import sought
 from runner_agent.cli.terminal import out
 from runner_agent.client.agent import Agent
 from runner_agent.client.references import SHORT_ID, find_task, id_or_reference
@@ -46,13 +48,13 @@ def start(agent: Agent, refs: tuple[str, ...], dont_wait: bool, timeout: float |
       id=$(runner-agent task start build --dont-wait)
     """
     tell_broken(agent)
-    tasks = {task["id"]: id_or_reference(task) for task in [find_task(agent, ref) for ref in refs]}
-    started = [(agent.start_task(id_), reference) for id_, reference in tasks.items()]
-    if dont_wait:
-        for execution, _ in started:
-            out(execution["id"])
-        return
-    follow(agent, started, timeout, quiet=quiet)
+    with sought(refs, partial(find_task, agent), lambda task: task["id"]) as tasks:
+        started = [(agent.start_task(task["id"]), id_or_reference(task)) for task in tasks]
+        if not dont_wait:
+            follow(agent, started, timeout, quiet=quiet)
+        else:
+            for execution, _ in started:
+                out(execution["id"])
 
 
 def follow(

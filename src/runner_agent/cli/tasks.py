@@ -11,7 +11,7 @@ from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_execution, complete_task
 from runner_agent.cli.logs import Source, log_options, show, source
 from runner_agent.cli.options import with_agent, with_output
-from runner_agent.cli.several import for_each
+from runner_agent.cli.several import for_each, sought
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.words import (
@@ -36,6 +36,8 @@ from runner_agent.client.references import (
     find,
     find_execution,
     find_task,
+    id_of,
+    name_of,
 )
 
 if TYPE_CHECKING:
@@ -187,8 +189,9 @@ def stop(agent: Agent, refs: tuple[str, ...]) -> None:
       runner-agent task stop build
       runner-agent task stop build 0198f0c2
     """
-    found = [(ref, find(agent, ref, (NamedExecution, NamedTask))) for ref in refs]
-    for_each((ref, partial(stop_named, agent, named)) for ref, named in found)
+    kinds = (NamedExecution, NamedTask)
+    with sought(refs, lambda ref: find(agent, ref, kinds), id_of) as found:
+        for_each((name_of(named), partial(stop_named, agent, named)) for named in found)
 
 
 def stop_named(agent: Agent, named: Named) -> None:
@@ -221,11 +224,11 @@ def delete(agent: Agent, refs: tuple[str, ...]) -> None:
     Example:
       runner-agent task delete build
     """
-    tasks = {task["id"]: task for task in [find_task(agent, ref) for ref in refs]}
-    for_each(
-        ((f"Task {reference_of(task)}", partial(agent.delete_task, id_)) for id_, task in tasks.items()),
-        "deletion requested",
-    )
+    with sought(refs, partial(find_task, agent), lambda task: task["id"]) as tasks:
+        for_each(
+            ((f"Task {reference_of(task)}", partial(agent.delete_task, task["id"])) for task in tasks),
+            "deletion requested",
+        )
 
 
 @click.command()

@@ -167,6 +167,17 @@ def is_reference(named: Named, name: str) -> bool:
             return False
 
 
+def name_of(named: Named) -> str:
+    """`Service web`, `Task build`, `Execution 3f1c6f0e`."""
+    match named:
+        case NamedService(service):
+            return f"Service {id_or_reference(service)}"
+        case NamedTask(task):
+            return f"Task {id_or_reference(task)}"
+        case NamedExecution(execution):
+            return f"Execution {execution['id'][:SHORT_ID]}"
+
+
 def id_or_reference(thing: Service | Task) -> str:
     """What to call it: its reference, or its id where it has none."""
     return thing.get("metadata", {}).get("reference", "") or thing["id"]
