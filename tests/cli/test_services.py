@@ -123,10 +123,13 @@ class TestStartAndWait:
     def test_failed_tells_why_and_shows_the_end_of_its_log(self, cli: Cli, fake: FakeAgent) -> None:
         fake.services = [service(1, "web")]
         goes_through(fake, service(1, "web", "FAILED", failure="start exited with code 7"))
-        fake.logs[f"/logs/services/{uuid(1)}"] = [LogPart(b"loading\ncannot bind\n")]
+        start = b"runner-agent: web: start\n"
+        log = b"of an earlier start\n" + start + b"loading\ncannot bind\n"
+        fake.logs[f"/logs/services/{uuid(1)}"] = [LogPart(log)]
         told = cli("service", "start", "--wait=60", "web")
         assert told.code == 1
         assert "  | cannot bind" in told.err
+        assert "earlier" not in told.err
         assert "Service web failed: start exited with code 7" in told.err
 
     def test_too_late(self, cli: Cli, fake: FakeAgent) -> None:

@@ -61,7 +61,7 @@ def await_all(
         explained.add(ending.cause)
         whose = "its" if len(awaited) == 1 else f"{each.name}'s"
         about = "" if len(awaited) == 1 else f"{each.name}: "
-        for line in (*_last_lines(agent, ending.log, whose), *_why(agent, ending, about)):
+        for line in (*_last_lines(agent, ending.log, each.name, whose), *_why(agent, ending, about)):
             progress.say(line)
     return failures
 
@@ -100,15 +100,17 @@ def _late(awaited: Awaited, timeout: float) -> Ending:
     return Ending(failure, code=TIMED_OUT, explains=awaited.explains)
 
 
-def _last_lines(agent: Agent, log: str, whose: str) -> list[str]:
+def _last_lines(agent: Agent, log: str, name: str, whose: str) -> list[str]:
     if not log:
         return []
     try:
         evidence = last_lines(agent.transport, log, EVIDENCE)
     except ClientError:
         return []  # the failure is the news, not that its log cannot be read
-    title = [f"Last lines of {whose} log:"] if evidence else []
-    return [*title, *(f"  | {line}" for line in evidence.splitlines())]
+    lines = evidence.splitlines()
+    starts = [at for at, line in enumerate(lines) if line == f"runner-agent: {name}: start"]
+    title = [f"Last lines of {whose} log:"] if lines else []
+    return [*title, *(f"  | {line}" for line in lines[max(starts, default=0) :])]  # not of an earlier start
 
 
 def _why(agent: Agent, ending: Ending, about: str) -> list[str]:
