@@ -14,6 +14,8 @@ from tests.e2e.conftest import staged
 from tests.e2e.stage import automations, service_yaml, task_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Browser, Route
 
     from tests.browser.conftest import Opener
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
-def lone(browser: Browser) -> Visit:
+def lone(browser: Browser) -> Iterator[Visit]:
     """Of an agent that has nothing but what the test gives it."""
     with staged() as stage:
         stage.start(*TCP)
