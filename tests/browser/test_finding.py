@@ -199,6 +199,19 @@ def test_enter_goes_on_however_fast_one_types(stage: Stage, visit: Visit) -> Non
     expect(visit.page.get_by_role("heading", name="typed")).to_be_visible()
 
 
+def test_the_filter_is_at_hand_in_a_narrow_window_too(stage: Stage, opened: Opener) -> None:
+    stage.apply(
+        automations(services=(service_yaml("near", "sleep 600"), service_yaml("far-away", "sleep 600")))
+    )
+    with opened(viewport={"width": 600, "height": 700}) as visit:
+        visit.sign_in("#/service/near/why")
+        expect(visit.page.get_by_role("heading", name="near")).to_be_visible()
+        visit.page.keyboard.press("/")
+        visit.page.keyboard.type("far")
+        visit.page.keyboard.press("Enter")
+        expect(visit.page.get_by_role("heading", name="far-away")).to_be_visible()
+
+
 # ---------------------------------------------------------------- addresses in logs
 
 WRITTEN = r"""printf 'see http://127.0.0.1:3000/a?b=1&c, (https://example.org/w_(x)) and "https://quoted.org/".\n'

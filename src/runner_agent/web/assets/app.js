@@ -204,6 +204,15 @@ function move(by) {
   links[Math.max(0, Math.min(links.length - 1, at < 0 ? Math.max(0, current) : at + by))]?.focus();
 }
 
+function filter() {
+  const field = document.getElementById("filter");
+  if (!field?.offsetParent) {
+    location.hash = "#/"; // where there is room for one pane only, the list is behind the detail
+    draw();
+  }
+  field?.focus();
+}
+
 function turnTab(to) {
   const here = detail.route();
   if (!here) return;
@@ -216,7 +225,7 @@ const act = (name) => {
 };
 
 const KEYS = {
-  "/": () => document.getElementById("filter")?.focus(),
+  "/": filter,
   j: () => move(1),
   k: () => move(-1),
   s: () => act("start"),
