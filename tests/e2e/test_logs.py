@@ -96,6 +96,37 @@ def test_merged_order_is_the_same_for_every_reader(shared: Stage) -> None:
     assert merged.splitlines()[-1].startswith("m-c")
 
 
+def test_rule_5_5_dots_and_bars_of_merged_steps_show_at_once_and_outlive_the_agent(stage: Stage) -> None:
+    """No line here has an end before the test says so."""
+    stage.start()
+    tasks = (
+        task_yaml("dots", "printf ...; until test -e on; do sleep 0.05; done; printf '.\\n'"),
+        task_yaml("bar", r"printf '10%%\r50%%\r'; until test -e on; do sleep 0.05; done; printf '99%%\n'"),
+        task_yaml("both", "true", more="dependsOn: [dots, bar]"),
+    )
+    stage.apply(automations(tasks=tasks))
+    execution = stage.agent.start_task(stage.id_of("both"))
+    path = execution_path(execution)
+    seen = ""
+    with stage.connection() as http:
+        http.request("GET", path)
+        answer = http.getresponse()
+        while "dots | ..." not in seen or "bar | 50%" not in seen:
+            part = answer.read1().decode()
+            assert part, seen
+            seen += part
+    stage.daemon.sigkill()
+    stage.start()
+    (stage.workspace / "on").touch()
+    rest = stage.log(path, follow="true", offset=len(seen))
+    whole = stage.log(path)
+    assert whole == seen + rest
+    drawn = [text for text in whole.replace("\r", "\n").split("\n") if text]
+    assert {text.partition(" | ")[0] for text in drawn} == {"dots", "bar", "both"}
+    assert sum(text.count(".") for text in drawn if text.removeprefix("dots | ").strip(".") == "") == 4
+    assert [text for text in drawn if text.endswith("%")] == ["bar | 10%", "bar | 50%", "bar | 99%"]
+
+
 def test_log_url_and_bad_questions(shared: Stage) -> None:
     """Rules 3.14 and 5.5."""
     shared.apply(automations(services=(service_yaml("urls", "echo up; exec sleep 60"),)))
