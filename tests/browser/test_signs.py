@@ -137,6 +137,19 @@ def test_what_runs_its_previous_definition_is_marked_and_mended_by_a_restart(
     expect(visit.button("Restart to use the new one")).to_have_count(0)
 
 
+def test_what_is_to_be_said_of_the_file_is_said(stage: Stage, visit: Visit) -> None:
+    def tell(route: Route) -> None:
+        answer = route.fetch()
+        told = answer.json()
+        told["agent"]["automations"] = {"path": "/x/a.yaml", "warning": "`b.yaml` is passed over"}
+        route.fulfill(response=answer, json=told)
+
+    expect(visit.page.locator("#banner")).to_have_text("")
+    visit.page.route("**/GetAgent", tell)
+    visit.page.reload()
+    expect(visit.page.locator("#banner")).to_have_text("b.yaml is passed over")
+
+
 def test_a_plan_says_what_a_step_waits_for_and_how_long_it_took(stage: Stage, visit: Visit) -> None:
     tasks = (
         task_yaml("quick", "true"),

@@ -108,7 +108,7 @@ function draw() {
 }
 
 function drawBanner() {
-  const error = state.agent?.automations?.error;
+  const { error, warning } = state.agent?.automations ?? {};
   const banner = document.getElementById("banner");
   version ??= state.agent?.version;
   if (state.link === "away")
@@ -117,7 +117,7 @@ function drawBanner() {
     show(banner, h("div", { class: "banner" }, `The agent is now version ${state.agent.version}. `, h("button", { type: "button", "data-act": "reload" }, "Load its page")));
   else if (error)
     show(banner, h("details", { class: "banner problem" }, h("summary", {}, `${state.agent.automations.path} is not in force: it has errors; the last good definitions are.`), h("pre", { class: "quote" }, error)));
-  else show(banner);
+  else show(banner, warning && h("div", { class: "banner" }, prose(warning)));
 }
 
 function toast(text, bad) {
