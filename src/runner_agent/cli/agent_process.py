@@ -32,6 +32,7 @@ class AgentProcess:
         """Starts it; `settings` are further ones, as the environment has them."""
         self._state_dir = state_dir
         self._told = 0
+        self._told_to_stop = False
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the agent is
         # -P: a `click.py` where `up` was called must not be imported from.
         program = [sys.executable, "-P", "-m", "runner_agent"]
@@ -77,8 +78,12 @@ class AgentProcess:
         return True
 
     def stop(self) -> None:
-        """Bring everything down in order, then end. Told a second time: kill everything, then end."""
-        self._process.send_signal(signal.SIGINT)
+        """Bring everything down in order, then end. Told a second time: kill everything, then end.
+
+        SIGTERM first: a shell's background job begins with SIGINT ignored, until the agent listens to it.
+        """
+        self._process.send_signal(signal.SIGINT if self._told_to_stop else signal.SIGTERM)
+        self._told_to_stop = True
 
     def wait(self) -> int:
         """Its exit code; it is told to stop first if it still runs and was not."""
@@ -123,6 +128,11 @@ def free_port() -> int:
                 continue
             return port
     return 0
+
+
+def of_the_caller() -> Mapping[str, str]:
+    """The environment that `up` was called with."""
+    return os.environ
 
 
 def _environ() -> dict[str, str]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from runner_agent.cli.agent_process import AgentProcess
 from runner_agent.cli.exits import DONE, FAILED, INTERRUPTED, UNREACHABLE, Quit
@@ -84,8 +85,11 @@ class Own:
 
     def run(self, order: Order) -> int:
         """Until Ctrl-C, or as the order says until all that was fired is done; the exit code."""
-        process = AgentProcess(self._arguments, self._state, self._settings)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _give_up)  # until the feed listens
         session = Session()
+        process = AgentProcess(self._arguments, self._state, self._settings)
         try:
             process.wait_ready()
             agent = Agent(Transport(find_agent(state_dir=self._state)))
@@ -156,6 +160,10 @@ class Own:
         return session.outcome()
 
 
+def _give_up(_number: int, _frame: object) -> NoReturn:
+    raise Quit(DONE, "Told to stop before the agent was ready.")
+
+
 def _listen(feed: Feed) -> None:
     """From now on Ctrl-C, Ctrl-Z, SIGTERM and the terminal's end are items of the feed."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -177,7 +185,7 @@ def _suspended(item: Interrupt, session: Session) -> bool:
         return False
     session.view.pause()
     present = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
-    os.kill(os.getpid(), signal.SIGTSTP)
+    signal.raise_signal(signal.SIGTSTP)
     signal.signal(signal.SIGTSTP, present)
     session.view.open()
     return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.agent_process import NotStarted, free_port, of_the_caller, quicker
 from runner_agent.cli.completing import complete_file
 from runner_agent.cli.environs import given, wanted
 from runner_agent.cli.exits import INVALID, Quit
@@ -104,14 +105,13 @@ def up(
     events = () if no_fire else fire or USUAL
     state_dir = state_dir or click.get_current_context().find_root().params.get("state_dir")
     settings = _settings(state_dir, workspace)
-    variables = given(env, env_file, os.environ, note)
+    variables = given(env, env_file, of_the_caller(), note)
     endpoint = _live(settings.state_dir)
     name = file or _default(workspace)
     beside = Order(name, events, keep=not fire, until_done=until_done)
     if endpoint is not None:
         return _attach(endpoint, settings.state_dir, beside, variables)
     _look_at(name, settings, variables)
-    from runner_agent.cli.agent_process import NotStarted, quicker
     from runner_agent.cli.session import Own
 
     arguments = ["--workspace", str(workspace), *_listen(settings)]
@@ -147,7 +147,7 @@ def _look_at(name: str, settings: "Settings", variables: Mapping[str, str]) -> N
         return
     file = check(name)
     known = {*variables, *settings.environment, *settings.secret_environment}
-    if names := wanted(file, os.environ, known):
+    if names := wanted(file, of_the_caller(), known):
         options = " ".join(f"--env {each}" for each in names)
         note(
             f"This file uses {', '.join(names)}, and commands do not get your environment. To pass on yours: "
@@ -178,8 +178,6 @@ def _settings(state_dir: Path | None, workspace: Path) -> "Settings":
 
 def _listen(settings: "Settings") -> list[str]:
     """Where `serve` would listen anyhow, and over TCP for a browser."""
-    from runner_agent.cli.agent_process import free_port
-
     addresses = list(settings.listen)
     if not any(address.startswith("tcp:") for address in addresses):
         addresses.append(f"tcp:127.0.0.1:{free_port()}")
