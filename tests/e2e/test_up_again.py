@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import select
 import signal
+import subprocess
+import sys
+import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -13,8 +18,6 @@ from tests.e2e.test_up import lines_until, nothing_left
 from tests.support.processes import wait_until
 
 if TYPE_CHECKING:
-    import subprocess
-
     from tests.e2e.stage import Stage
 
 EVENT = "triggeredBy: [postEnvironmentStart]"
@@ -152,3 +155,64 @@ def test_own_up_tells_of_a_crash_of_its_agent(stage: Stage) -> None:
     end(again)
     assert runs(stage, "web") == 1
     nothing_left(stage)
+
+
+def test_told_to_stop_before_it_is_ready(stage: Stage) -> None:
+    """Also where SIGINT is ignored, as in a shell's background job; the exit code is 0, and nothing stays."""
+    stage.write_file(automations(services=(WEB,)))
+    command = f"trap '' INT; exec {sys.executable} -m runner_agent up"
+    environ = stage.daemon._environ()
+    with subprocess.Popen(
+        ["sh", "-c", command], cwd=stage.workspace, env=environ, stderr=subprocess.PIPE, text=True
+    ) as up:
+        wait_until((stage.state / "agent.lock").exists, what="the agent begins")
+        up.send_signal(signal.SIGTERM)
+        _, errors = up.communicate(timeout=60)
+    no_traceback(errors)
+    assert up.returncode == 0, errors
+    nothing_left(stage)
+
+
+class Shell:
+    """An interactive shell on a terminal of its own, as a user has it."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.pid, self.screen = pty.fork()
+        if self.pid == 0:
+            os.chdir(stage.workspace)
+            os.execve("/bin/bash", ["bash", "--norc", "-i"], {**stage.daemon._environ(), "TERM": "xterm"})
+        termios.tcsetwinsize(self.screen, (24, 80))
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self.screen, text.encode())
+
+    def read_until(self, text: str) -> str:
+        """What the terminal was told since the last look."""
+        while text not in self.seen:
+            assert select.select([self.screen], [], [], 60)[0], f"{text!r} was not said: {self.seen!r}"
+            self.seen += os.read(self.screen, 65536).decode(errors="replace")
+        told, self.seen = self.seen, ""
+        return told
+
+    def close(self) -> None:
+        """As closing the window does."""
+        os.close(self.screen)
+        os.waitpid(self.pid, 0)
+
+
+def test_on_a_terminal_it_can_be_suspended_and_ends_with_the_terminal(stage: Stage) -> None:
+    stage.write_file(automations(services=(TICKS.replace("  web:", "  web:\n    " + EVENT),)))
+    shell = Shell(stage)
+    shell.type(f"{sys.executable} -m runner_agent up\n")
+    shell.read_until("serving")
+    shell.type("\x1a")
+    assert "\x1b[?25h" in shell.read_until("Stopped"), "the cursor is shown again"
+    shell.type("stty -a | grep -o -- '.echo ' ; echo $((6*7))\n")
+    assert "-echo" not in shell.read_until("42"), "and what is typed"
+    assert stage.phase("web") == "RUNNING", "the agent knows nothing of it"
+    shell.type("fg\n")
+    shell.read_until("Ctrl-C stops everything in order.")
+    shell.read_until("serving")
+    shell.close()
+    wait_until(lambda: not stage.daemon.family(), 30, "everything is down")

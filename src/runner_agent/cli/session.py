@@ -106,7 +106,7 @@ class Own:
             if not process.ended():
                 with suppress(OSError):  # the terminal may be gone
                     note("Stopping the agent; Ctrl-C kills at once what it runs.")
-                signal.signal(signal.SIGINT, lambda *_: process.stop())
+                signal.signal(signal.SIGINT, lambda _number, _frame: process.stop())
                 process.stop()
                 process.wait()
             raise
