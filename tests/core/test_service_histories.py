@@ -382,7 +382,7 @@ def ran(program: Program) -> bool:
 
 
 @pytest.mark.parametrize("examples", [EVERY_DAY, pytest.param(DEEP, marks=pytest.mark.heavy)])
-@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes a few, or half a minute
+@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes three, or a minute
 def test_service_histories(examples: int) -> None:
     """Rules 3.2 to 3.10, 3.13, 6.6 and 7.2 over any history."""
 

@@ -191,7 +191,7 @@ class History:
 
 
 @pytest.mark.parametrize("examples", [EVERY_DAY, pytest.param(DEEP, marks=pytest.mark.heavy)])
-@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes a few, or half a minute
+@pytest.mark.timeout(300)  # seconds, on a machine that is busy; alone it takes three, or a minute
 def test_step_histories(examples: int) -> None:
     """Rules 4.4, 4.6, 4.7, 6.2 and 6.6 over any history."""
 

@@ -65,6 +65,7 @@ class History:
         self.folder = Path(tempfile.mkdtemp(prefix="history-", dir=FAST if FAST.is_dir() else None))
         self.faults = Faults()
         self._outages: dict[str, float] = {}
+        self._series: dict[str, float] = {}
         self.book = Book(self.loop.time)
         self._logs = capture_logs()
         self.log = self._logs.__enter__()
@@ -134,9 +135,14 @@ class History:
         self.book.hinder(self.loop.time() + seconds)
 
     def _outage(self, name: str, *, begins: bool) -> None:
-        """The rests between attempts double, so getting over it takes no longer than it lasted, twice."""
-        if begins:
-            self._outages.setdefault(name, self.loop.time())
+        """The rests between attempts double, so getting over it takes no longer than it lasted, twice.
+
+        One that comes before the last has been got over goes on with its rests.
+        """
+        now = self.loop.time()
+        if begins and name not in self._outages:
+            earlier = self._series.get(name, now)
+            self._series[name] = self._outages[name] = earlier if now <= self.book.hindered else now
         began = self._outages.get(name) if begins else self._outages.pop(name, None)
         self.hinder(AGAIN if began is None else min(CALM, AGAIN + 2 * (self.loop.time() - began)))
 
