@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from runner_agent.api.backend import AutomationsState
 from runner_agent.executors.usage import Usage
 from runner_agent.model.ids import BootMark, Instant, RunId, ServiceId
 from runner_agent.model.records import Service
-from runner_agent.model.runs import Handle, Live, ServiceRun
+from runner_agent.model.runs import Handle, Live, Moment, ServiceRun
 from tests.api.requests import WEB, a_task, create_service, create_task
 from tests.api.world import AGENT, ENVIRONMENT, World
 
@@ -144,11 +145,18 @@ async def test_live_status_tells_since_when(world: World) -> None:
     service = world.store.get(Service, ServiceId(id_))
     assert service is not None
     run = ServiceRun(service.spec.session, BootMark("b"), service.spec.launch, attempts=3)
-    await world.put(replace(service, run=run, phase_since=world.clock.wall()))
+    await world.put(replace(service, run=run, phase_since=Moment.of(world.clock)))
     answer = await world.call("ListLiveStatus", of=AGENT)
     assert answer["services"] == [
         {"serviceId": id_, "reference": "web", "phaseSince": "2026-01-01T00:00:00Z", "readyAttempts": 3}
     ]
+    world.clock.advance(60.0)
+    world.clock.set_wall(world.clock.wall() + timedelta(days=365))
+    (told,) = (await world.call("ListLiveStatus", of=AGENT))["services"]
+    assert told["phaseSince"] == "2027-01-01T00:00:00Z", "its age is a minute (rule 4.9)"
+    world.clock.reboot()
+    (told,) = (await world.call("ListLiveStatus", of=AGENT))["services"]
+    assert told["phaseSince"] == "2026-01-01T00:00:00Z"
 
 
 async def test_an_automations_file_is_applied_and_all_of_it_told(world: World) -> None:

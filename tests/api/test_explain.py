@@ -12,7 +12,7 @@ from runner_agent.model.ids import BootMark, Instant, RunId, ServiceId, StepId
 from runner_agent.model.phases import ExecutionPhase, RunRole
 from runner_agent.model.plans import TaskWork
 from runner_agent.model.records import Execution, ExecutionStatus, Service, StepProgress, StepStatus
-from runner_agent.model.runs import Attempt, Exited, Gone, Handle, Live, ServiceRun
+from runner_agent.model.runs import Attempt, Exited, Gone, Handle, Live, Moment, ServiceRun
 from tests.api.requests import create_service, create_task
 from tests.api.world import ABSENT, AGENT, World
 
@@ -55,7 +55,7 @@ async def probing_service(world: World) -> str:
         attempts=1,
         last_attempt=Attempt(Exited(7), "connection refused"),
     )
-    service = replace(service, run=run, phase_since=world.clock.wall())
+    service = replace(service, run=run, phase_since=Moment.of(world.clock))
     await world.put(replace(service, status=view.status(service)))
     world.clock.advance(3.0)
     write(

@@ -6,7 +6,7 @@ import pytest
 
 from runner_agent.model.records import Service
 from tests.api.requests import WEB, a_service, a_task, bring_up, create_service
-from tests.api.world import ABSENT, ENVIRONMENT, World
+from tests.api.world import ABSENT, AGENT, ENVIRONMENT, World
 
 
 async def test_a_service_comes_back_as_it_was_sent(world: World) -> None:
@@ -100,6 +100,24 @@ async def test_start_and_stop_change_the_wish(world: World) -> None:
     assert (await world.call("GetService", {"id": id_}))["service"]["spec"][
         "desiredPhase"
     ] == "SERVICE_PHASE_STOPPED"
+
+
+async def test_a_restart_changes_the_session_and_never_the_wish(world: World) -> None:
+    """Rule 3.6. What does not run is started."""
+    id_ = await create_service(world)
+    assert await world.call("RestartService", {"id": id_}, of=AGENT) == {}
+    first = (await world.call("GetService", {"id": id_}))["service"]["spec"]
+    assert first["desiredPhase"] == "SERVICE_PHASE_RUNNING"
+    assert await world.call("RestartService", {"id": id_}, of=AGENT) == {}
+    assert (await world.call("GetService", {"id": id_}))["service"]["spec"] == first, "it is still pending"
+    await bring_up(world, id_)
+    assert await world.call("RestartService", {"id": id_.upper()}, of=AGENT) == {}
+    again = (await world.call("GetService", {"id": id_}))["service"]["spec"]
+    assert again["desiredPhase"] == "SERVICE_PHASE_RUNNING"
+    assert again["session"] != first["session"]
+    nobody = "00000000-0000-4000-8000-000000000000"
+    assert (await world.refused("RestartService", {"id": nobody}, of=AGENT))[0] == "not_found"
+    assert (await world.refused("RestartService", {"id": "web"}, of=AGENT))[0] == "invalid_argument"
 
 
 async def test_an_update_changes_what_was_sent_only(world: World) -> None:

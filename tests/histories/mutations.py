@@ -268,7 +268,7 @@ MUTATIONS = (
     Mutation(
         "who waits for another run is not told of its end",
         "reconcile/loop.py",
-        "for id_ in {*members, *others}]",
+        "for id_ in dict.fromkeys((*members, *others))]",
         "for id_ in members]",
     ),
     # --- versions

@@ -35,7 +35,7 @@ from runner_agent.model.records import (
     StepStatus,
     Task,
 )
-from runner_agent.model.runs import Handle, Live, ServiceRun, StepRun
+from runner_agent.model.runs import Handle, Live, Moment, ServiceRun, StepRun
 from runner_agent.model.specs import (
     Cause,
     EnvVar,
@@ -94,7 +94,7 @@ def a_running_service(id_: str = "service-1", *, reference: str = "web") -> Serv
             session, BOOT, launch, start=Live(RUN, Instant(12.5), handle), attempts=3, is_ready=True
         ),
         status=ServiceStatus(ServicePhase.RUNNING, "", session, {"url": "http://localhost:8080"}),
-        phase_since=NOON,
+        phase_since=Moment(NOON, BootMark(""), Instant(0.0)),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import assert_never
 
 from runner_agent.api.backend import Backend
-from runner_agent.api.live import NOT_MEASURED, handles_of_service, handles_of_step, usage_tree
+from runner_agent.api.live import NOT_MEASURED, handles_of_service, handles_of_step, since, usage_tree
 from runner_agent.api.rpc import Call
 from runner_agent.api.strangers import strangers
 from runner_agent.api.wire_in import Request, object_id
@@ -75,7 +75,7 @@ def _service(
         "id": service.id,
         "reference": service.metadata.reference,
         "phase": service.status.phase.value,
-        "phase_since": timestamp(service.phase_since),
+        "phase_since": timestamp(since(backend, service)),
         "desired_phase": spec.desired_phase.value,
         "wished_by": service.cause.by,
         "wished_at": timestamp(service.cause.at),
@@ -98,14 +98,14 @@ async def _execution(backend: Backend, execution: Execution) -> Tree:
     clock = _Clock(backend, await _used(_handles(execution, world)))
     told = explain.explain_execution(execution, world, clock.present, _events(backend, execution, world))
     task = backend.store.get(Task, execution.task_id)
-    since = execution.completed_at or execution.started_at or execution.created_at
+    held = execution.completed_at or execution.started_at or execution.created_at
     return {
         **_common(told, clock),
         "kind": "KIND_EXECUTION",
         "id": execution.id,
         "reference": execution.reference,
         "phase": execution.status.phase.value,
-        "phase_since": timestamp(since),
+        "phase_since": timestamp(held),
         "desired_phase": execution.desired_phase.value,
         "wished_by": execution.cause.by,
         "wished_at": timestamp(execution.cause.at),

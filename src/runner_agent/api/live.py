@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from runner_agent.api.backend import Backend
 from runner_agent.api.rpc import Call
@@ -13,7 +13,7 @@ from runner_agent.core import view
 from runner_agent.executors.usage import Usage, measure
 from runner_agent.model.ids import RunId
 from runner_agent.model.records import Service, Step
-from runner_agent.model.runs import Ended, Handle, Live, Proc
+from runner_agent.model.runs import Ended, Handle, Live, Moment, Proc
 
 NOT_MEASURED: Mapping[RunId, Usage] = {}
 
@@ -30,20 +30,26 @@ async def list_live_status(backend: Backend, request: Request, _: Call) -> Tree:
         used = await asyncio.to_thread(measure, handles)
     return {
         "pagination": {"next_token": found.next_token},
-        "services": [_service(service, used) for service in found.items],
+        "services": [_service(backend, service, used) for service in found.items],
         "steps": [_step(backend, step, used) for step in steps],
     }
 
 
-def _service(service: Service, used: Mapping[RunId, Usage]) -> Tree:
+def _service(backend: Backend, service: Service, used: Mapping[RunId, Usage]) -> Tree:
     return {
         "service_id": service.id,
         "reference": service.metadata.reference,
-        "phase_since": timestamp(service.phase_since),
+        "phase_since": timestamp(since(backend, service)),
         "ready_attempts": 0 if service.run is None else service.run.attempts,
         "usage": _usage(handles_of_service(service), used),
         "previous_definition": view.previous_definition(service),
     }
+
+
+def since(backend: Backend, service: Service) -> datetime | None:
+    """When it came into its phase, by the clock as it stands now."""
+    moment = service.phase_since
+    return None if moment is None else moment.shown(Moment.of(backend.clock))
 
 
 def _step(backend: Backend, step: Step, used: Mapping[RunId, Usage]) -> Tree:

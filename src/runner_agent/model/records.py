@@ -24,7 +24,7 @@ from runner_agent.model.ids import (
 )
 from runner_agent.model.phases import ExecutionPhase, ServicePhase, Trigger
 from runner_agent.model.plans import Plan
-from runner_agent.model.runs import Outputs, ServiceRun, StepRun
+from runner_agent.model.runs import Moment, Outputs, ServiceRun, StepRun
 from runner_agent.model.specs import Cause, ServiceMetadata, ServiceSpec, Subject, TaskMetadata, TaskSpec
 
 
@@ -90,7 +90,7 @@ class Service:
     posted: tuple[SessionId, Outputs] | None = None
     run: ServiceRun | None = None
     status: ServiceStatus = field(default_factory=ServiceStatus)
-    phase_since: datetime | None = None
+    phase_since: Moment | None = None
     file: str = ""
     born: Version = Version(0)
     spec_version: Version = Version(0)

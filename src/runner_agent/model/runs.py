@@ -4,10 +4,53 @@ is one thing at a time.
 
 from collections.abc import Mapping
 from dataclasses import field
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, Instant, RunId, SessionId
 from runner_agent.model.specs import Launch
+
+
+class Told(Protocol):
+    """What tells the time."""
+
+    def wall(self) -> datetime:
+        """The time of day."""
+        ...
+
+    def now(self) -> float:
+        """Seconds of this boot."""
+        ...
+
+    def boot_mark(self) -> str:
+        """Which boot it is."""
+        ...
+
+
+_SLEWED = timedelta(seconds=1)
+"""By less than this the time of day differs from what was noted, if nobody has stepped it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant of a boot, and the time of day that it was then, which may have been stepped since."""
+
+    wall: datetime
+    boot: BootMark
+    at: Instant
+
+    @classmethod
+    def of(cls, told: Told) -> "Moment":
+        """The present, as a clock tells it."""
+        return cls(told.wall(), BootMark(told.boot_mark()), Instant(told.now()))
+
+    def shown(self, now: "Moment") -> datetime:
+        """The time of day it was by the clock as it stands now, so that its age is right (rule 4.9)."""
+        if self.boot != now.boot:
+            return self.wall
+        recalled = now.wall - timedelta(seconds=now.at - self.at)
+        return recalled if abs(recalled - self.wall) > _SLEWED else self.wall
 
 
 @dataclass(frozen=True, slots=True)

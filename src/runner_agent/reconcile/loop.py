@@ -21,7 +21,7 @@ from runner_agent.model.errors import RunnerError
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, Instant, RunId
 from runner_agent.model.records import Execution, Key, Kind, Record, Step, Task
-from runner_agent.model.runs import Ended, Live, Starting
+from runner_agent.model.runs import Ended, Live, Moment, Starting
 from runner_agent.model.specs import Cause
 from runner_agent.reconcile.canary import Canary
 from runner_agent.reconcile.executions import Executions
@@ -155,7 +155,7 @@ class Reconciler:
                 step = self._store.get(Step, key.id)
                 others = self._waiting_on.get(key.id, ())  # to them it is in the way
                 members = step.members if step is not None else ()
-                return [Key(Kind.EXECUTION, id_) for id_ in {*members, *others}]
+                return [Key(Kind.EXECUTION, id_) for id_ in dict.fromkeys((*members, *others))]
             case Kind.EXECUTION:
                 execution = self._store.get(Execution, key.id)
                 if execution is None or not execution.status.phase.terminal:
@@ -171,7 +171,7 @@ class Reconciler:
         await Leftovers(self._means, self._runs).clear()
 
     async def _tell_of_reboot(self) -> None:
-        await tell_of_reboot(self._store, self._boot, self._services, self._steps, self._clock.wall())
+        await tell_of_reboot(self._store, self._boot, self._services, self._steps, Moment.of(self._clock))
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
         """Until it is written: there is no going on without."""

@@ -4,7 +4,6 @@ are written once.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Protocol, TypeVar
 
 from runner_agent.core import outputs, session, view
@@ -25,7 +24,7 @@ from runner_agent.model.errors import IllegalFact
 from runner_agent.model.ids import BootMark, Instant, Reference
 from runner_agent.model.phases import RunRole
 from runner_agent.model.records import Service, Step
-from runner_agent.model.runs import Down, Kills, Proc, Up
+from runner_agent.model.runs import Down, Kills, Moment, Proc, Up
 from runner_agent.model.specs import EnvVar, RunsOn
 from runner_agent.reconcile.mode import Course, Mode
 
@@ -41,7 +40,7 @@ class Machine(Protocol[R]):
         """What is to be done."""
         ...
 
-    def fold(self, record: R, fact: ServiceFact, wall: datetime) -> R:
+    def fold(self, record: R, fact: ServiceFact, now: Moment) -> R:
         """The record, run and status, after a fact. Raises IllegalFact."""
         ...
 
@@ -88,17 +87,17 @@ class ServiceMachine:
             return REST
         return decision
 
-    def fold(self, record: Service, fact: ServiceFact, wall: datetime) -> Service:
+    def fold(self, record: Service, fact: ServiceFact, now: Moment) -> Service:
         run = service_rules.fold(record.run, fact, self._timing)
         posted = record.posted
         if posted is not None and isinstance(fact, OutputSeen):  # rule 5.3: the last write wins
             posted = (posted[0], outputs.left_standing(posted[1], fact.entries))
-        return self._shown(replace(record, run=run, posted=posted), wall)
+        return self._shown(replace(record, run=run, posted=posted), now)
 
     @staticmethod
-    def _shown(record: Service, wall: datetime) -> Service:
+    def _shown(record: Service, now: Moment) -> Service:
         status = view.status(record)
-        since = record.phase_since if status.phase is record.status.phase else wall
+        since = record.phase_since if status.phase is record.status.phase else now
         return replace(record, status=status, phase_since=since)
 
     def began(self, record: Service) -> Began:
@@ -121,9 +120,9 @@ class ServiceMachine:
     def in_vain(self, record: Service, role: RunRole) -> bool:
         return record.run is not None and session.in_vain(record.run, role)
 
-    def rebooted(self, record: Service, wall: datetime) -> Service:
+    def rebooted(self, record: Service, now: Moment) -> Service:
         """The record after the machine restarted (rule 6.6)."""
-        return self._shown(replace(record, run=service_rules.rebooted(record, self._boot)), wall)
+        return self._shown(replace(record, run=service_rules.rebooted(record, self._boot)), now)
 
     def script(self, record: Service, role: RunRole) -> tuple[str, RunsOn, tuple[EnvVar, ...]]:
         launch = record.run.launch if record.run is not None else record.spec.launch
@@ -155,7 +154,7 @@ class StepMachine:
             return do(Note(StopAsked(now, force=True)))
         return step_rules.decide(record, now, self._timing)
 
-    def fold(self, record: Step, fact: ServiceFact, wall: datetime) -> Step:  # noqa: ARG002  as the protocol has it
+    def fold(self, record: Step, fact: ServiceFact, now: Moment) -> Step:  # noqa: ARG002  as the protocol has it
         if isinstance(fact, (Began, NotReadyInTime, StopOverran)):
             raise IllegalFact("step", record.run, fact)
         run = step_rules.fold(record.run, fact, self._boot, record.reference)

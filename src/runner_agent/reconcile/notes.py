@@ -6,9 +6,8 @@ from runner_agent.core import proc
 from runner_agent.core.decisions import Action
 from runner_agent.core.facts import RunFact, ServiceFact
 from runner_agent.kit.clock import Clock
-from runner_agent.model.ids import Instant
 from runner_agent.model.records import Key
-from runner_agent.model.runs import Idle
+from runner_agent.model.runs import Idle, Moment
 from runner_agent.reconcile.machines import Machine, R
 from runner_agent.store.base import Store, Transaction
 
@@ -28,16 +27,16 @@ class Notes:
         Judging inside the write is what makes a stop that comes in the same moment as a spawn win or lose
         cleanly.
         """
-        wall, now = self._clock.wall(), Instant(self._clock.now())
+        moment = Moment.of(self._clock)
 
         def change(tx: Transaction) -> bool:
             record = tx.get(machine.kind, key.id)
-            if record is None or (asked is not None and not machine.decide(record, now).asks(asked)):
+            if record is None or (asked is not None and not machine.decide(record, moment.at).asks(asked)):
                 return False
             for fact in facts:
                 if isinstance(fact, RunFact) and not self._news(machine, record, fact):
                     return False
-                record = machine.fold(record, fact, wall)
+                record = machine.fold(record, fact, moment)
             tx.put(record)
             return True
 

@@ -1,9 +1,8 @@
 """What a restart of the machine did, told to all records before anything is decided (rule 6.6)."""
 
-from datetime import datetime
-
 from runner_agent.core import execution as execution_rules
 from runner_agent.model.ids import BootMark
+from runner_agent.model.runs import Moment
 from runner_agent.reconcile.machines import ServiceMachine, StepMachine
 from runner_agent.store.base import Store, Transaction
 
@@ -12,7 +11,7 @@ LAST_BOOT = "last_boot"
 
 
 async def tell_of_reboot(
-    store: Store, boot: BootMark, services: ServiceMachine, steps: StepMachine, wall: datetime
+    store: Store, boot: BootMark, services: ServiceMachine, steps: StepMachine, now: Moment
 ) -> None:
     """End what the old boot left unfinished, if this is a new one. Raises ResourceExhausted."""
     last = store.get_meta(LAST_BOOT)
@@ -21,11 +20,11 @@ async def tell_of_reboot(
 
     def end_all(tx: Transaction) -> None:
         for service in tx.services():
-            tx.put(services.rebooted(service, wall))
+            tx.put(services.rebooted(service, now))
         for step in tx.live_steps():
             tx.put(steps.rebooted(step))
         for execution in tx.live_executions():
-            tx.put(execution_rules.rebooted(execution, wall))
+            tx.put(execution_rules.rebooted(execution, now.wall))
 
     if last is not None:  # else the store is new, and so are the wishes in it
         await store.write(end_all, durable=True, hidden=True)

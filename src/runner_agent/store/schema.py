@@ -88,7 +88,8 @@ def _born(connection: sqlite3.Connection) -> None:
     """What came first is told by the counter, not by the time of day: of what there is by the best guess,
     with numbers that are less than any revision.
 
-    And a step no longer says whose main task it is: since firings join runs, it may be that of several.
+    A service notes with the time of day the instant at which it came into its phase. And a step no longer
+    says whose main task it is: since firings join runs, it may be that of several.
     """
     for table, when in _WHEN.items():
         connection.execute(f"ALTER TABLE {table} ADD COLUMN born INTEGER")
@@ -108,6 +109,11 @@ def _born(connection: sqlite3.Connection) -> None:
         "CREATE INDEX firing_by_age ON firing (born)",
     ):
         connection.execute(statement)
+    connection.execute(
+        """UPDATE service SET run = json_set(run, '$.phase_since',
+            json_object('wall', run ->> '$.phase_since', 'boot', '', 'at', 0.0))
+            WHERE json_type(run, '$.phase_since') = 'text'"""
+    )
     connection.execute(
         "UPDATE step SET wish = json_remove(wish, '$.main_of') WHERE json_type(wish, '$.main_of') IS NOT NULL"
     )
