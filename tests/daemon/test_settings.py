@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runner_agent.client.addresses import default_state_dir
 from runner_agent.daemon.settings import ServeOptions, config_path, load, parse_listen
 from runner_agent.model.errors import InvalidArgument
 from runner_agent.model.phases import Trigger
@@ -57,9 +58,9 @@ def test_all_that_is_wrong_is_told_at_once_with_its_place(tmp_path: Path) -> Non
         load(ServeOptions(workspace=tmp_path, config=config, fire=("manual",)), environ, 1000)
     told = [str(one) for one in caught.value.violations]
     for place in (
-        f"{config}: log_cap",
-        f"{config}: unheard_of",
-        f"{config}: post_machine_start",
+        f"{config}:1:10: log_cap",
+        f"{config}:2:1: unheard_of",
+        f"{config}:3:21: post_machine_start",
         "RUNNER_AGENT_TASK_STOP_GRACE",
         "RUNNER_AGENT_FIRE",
         "--fire",
@@ -110,7 +111,7 @@ def test_where_the_configuration_file_is(tmp_path: Path) -> None:
 
 def test_lists_and_maps(tmp_path: Path) -> None:
     config = file_of(
-        tmp_path / "c.yaml", "environment: {A: 1, B: two}\nlisten: ['unix:/a']\nfire: [prebuild]\n"
+        tmp_path / "c.yaml", "environment: {A: '1', B: two}\nlisten: ['unix:/a']\nfire: [prebuild]\n"
     )
     settings = load(ServeOptions(workspace=tmp_path, config=config), {"HOME": "/h"}, 1)
     assert dict(settings.environment) == {"A": "1", "B": "two"}
@@ -132,6 +133,51 @@ def test_an_address_that_is_none(text: str) -> None:
         parse_listen(text)
 
 
+def test_users_without_a_home(tmp_path: Path) -> None:
+    """No file of settings; and where a state directory is given nothing is missing."""
+    nobody = 54321
+    assert config_path(ServeOptions(), {}, nobody) is None
+    assert load(ServeOptions(state_dir=Path("/s"), workspace=tmp_path), {}, nobody).state_dir == Path("/s")
+    with pytest.raises(InvalidArgument, match=r"no home directory. Name one with --state-dir"):
+        load(ServeOptions(workspace=tmp_path), {}, nobody)
+
+
+@pytest.mark.parametrize(
+    "environ", [{"HOME": "rel"}, {"HOME": ""}, {"HOME": "rel", "XDG_CONFIG_HOME": "rel"}]
+)
+def test_a_home_that_is_no_whole_path_is_none(environ: dict[str, str]) -> None:
+    """It would be another one in each directory."""
+    assert config_path(ServeOptions(), environ, 54321) is None
+    assert default_state_dir(environ, 54321) is None
+    assert default_state_dir({**environ, "XDG_STATE_HOME": "/x"}, 54321) == Path("/x/runner-agent")
+
+
+def test_a_home_that_may_not_be_looked_into(tmp_path: Path) -> None:
+    """No file of settings is found there; that is no error."""
+    environ = {"HOME": "/proc/1/root/nonexistent"}
+    assert load(ServeOptions(state_dir=Path("/s"), workspace=tmp_path), environ, 1000).log_level == "info"
+
+
+@pytest.mark.parametrize("odd", ["a b", "a%b", "a'b", 'a"b', "a\nb", "ä", "a=b", "-a", "a\\b"])
+def test_odd_paths(tmp_path: Path, odd: str) -> None:
+    options = ServeOptions(state_dir=Path("/s") / odd, workspace=tmp_path)
+    assert load(options, {"HOME": "/h"}, 1).state_dir == Path("/s") / odd
+
+
+@pytest.mark.parametrize(
+    ("state", "told"), [("/s/a:b", "holds a colon"), ("/a:b/s", "holds a colon"), ("/s/\udcff", "not UTF-8")]
+)
+def test_state_directories_that_cannot_be_used(tmp_path: Path, state: str, told: str) -> None:
+    """Commands of runs are found below it, by PATH; and the API tells its name."""
+    with pytest.raises(InvalidArgument, match=f"{told}.*--state-dir"):
+        load(ServeOptions(state_dir=Path(state), workspace=tmp_path), {"HOME": "/h"}, 1)
+
+
+def test_a_relative_socket_is_found_from_everywhere(tmp_path: Path) -> None:
+    options = ServeOptions(workspace=tmp_path, listen=("unix:rel.sock", "tcp:127.0.0.1:0"))
+    assert load(options, {"HOME": "/h"}, 1).listen == (f"unix:{Path.cwd()}/rel.sock", "tcp:127.0.0.1:0")
+
+
 @pytest.mark.parametrize("kind", ["absent", "file"])
 def test_a_workspace_that_is_none(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "w"
@@ -143,5 +189,5 @@ def test_a_workspace_that_is_none(tmp_path: Path, kind: str) -> None:
 
 def test_a_configuration_nested_too_deep_is_told_and_no_traceback(tmp_path: Path) -> None:
     config = file_of(tmp_path / "c.yaml", "environment: " + "[" * 5_000)
-    with pytest.raises(InvalidArgument, match="line 1, column 46: nested more than 32 levels deep"):
+    with pytest.raises(InvalidArgument, match="c.yaml:1:46: nested more than 32 levels deep"):
         load(ServeOptions(workspace=tmp_path, config=config), {"HOME": "/h"}, 1000)

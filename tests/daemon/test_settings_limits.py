@@ -43,7 +43,7 @@ def test_a_list_in_the_environment_wins(tmp_path: Path) -> None:
         ("{pids_max: 2}", "pids_max must be a whole number from 8"),
         ("{oom_group: maybe}", "oom_group must be true or false"),
         ("512M", "must be NAME=VALUE"),
-        ("[512M]", "must be NAME=VALUE"),
+        ("[512M]", "must be a map, not a list"),
     ],
 )
 def test_what_is_none_is_told(tmp_path: Path, text: str, told: str) -> None:

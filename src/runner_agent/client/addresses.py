@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ from runner_agent.client.errors import AgentUnreachable, BadAddress
 
 SYSTEM_STATE = Path("/var/lib/runner-agent")
 SYSTEM_SOCKET = Path("/run/runner-agent/api.sock")
+NO_HOME = (
+    "There is no state directory to be found, for this user has no home directory. Name one with --state-dir,"
+    " or set RUNNER_AGENT_STATE_DIR or HOME."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +85,32 @@ def parse_address(text: str) -> Address:
     )
 
 
-def default_state_dir(environ: Mapping[str, str], uid: int) -> Path:
-    """RUNNER_AGENT_STATE_DIR, else the place the interface fixes for root and for others."""
+def home_folder(environ: Mapping[str, str], uid: int, xdg: str, usual: str) -> Path | None:
+    """The folder that the variable `xdg` names, else `usual` in the home; None for a user who has none.
+
+    A path that is not absolute is no answer: it would be another one in each directory.
+    """
+    if (named := environ.get(xdg, "")).startswith("/"):
+        return Path(named)
+    home = environ.get("HOME", "")
+    if not home.startswith("/"):
+        try:
+            home = pwd.getpwuid(uid).pw_dir
+        except KeyError:  # a container may run with a uid that has no name
+            return None
+    return Path(home) / usual if home.startswith("/") else None
+
+
+def default_state_dir(environ: Mapping[str, str], uid: int) -> Path | None:
+    """RUNNER_AGENT_STATE_DIR, else the place the interface fixes for root and for others; None for a user
+    without a home.
+    """
     if named := environ.get("RUNNER_AGENT_STATE_DIR"):
         return Path(named)
     if uid == 0:
         return SYSTEM_STATE
-    base = environ.get("XDG_STATE_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".local/state")
-    return Path(base) / "runner-agent"
+    base = home_folder(environ, uid, "XDG_STATE_HOME", ".local/state")
+    return base / "runner-agent" if base is not None else None
 
 
 def read_agent_file(state_dir: Path) -> AgentFile | None:
@@ -124,15 +147,17 @@ def find_agent(
             return _endpoint(parse_address(named), state, environ, "RUNNER_AGENT_ADDRESS")
         if named := environ.get("RUNNER_AGENT_SOCKET"):
             return _endpoint(parse_address(named), state, environ, "RUNNER_AGENT_SOCKET")
-    if found := _from_agent_file(state, environ):
+    if state is not None and (found := _from_agent_file(state, environ)):
         return found
     implied = state_dir is None and "RUNNER_AGENT_STATE_DIR" not in environ
     # A developer's command on a machine whose agent runs as a system service.
     if implied and state != SYSTEM_STATE:
         if found := _from_agent_file(SYSTEM_STATE, environ):
             return found
-        if SYSTEM_SOCKET.exists():
+        if os.path.exists(SYSTEM_SOCKET):  # noqa: PTH110  Path's own raises where one may not look
             return Endpoint(UnixAddress(str(SYSTEM_SOCKET)), source=str(SYSTEM_SOCKET))
+    if state is None:
+        raise AgentUnreachable(NO_HOME)
     raise AgentUnreachable(
         f"No agent runs with the state directory {state} (there is no usable agent.json in it). "
         "Start one with `runner-agent up`, or name a running one with --address or --state-dir."
@@ -147,9 +172,9 @@ def _from_agent_file(state: Path, environ: Mapping[str, str]) -> Endpoint | None
     return _endpoint(chosen, state, environ, f"{state / 'agent.json'}, pid {found.pid}")
 
 
-def _endpoint(address: Address, state: Path, environ: Mapping[str, str], source: str) -> Endpoint:
+def _endpoint(address: Address, state: Path | None, environ: Mapping[str, str], source: str) -> Endpoint:
     token = environ.get("RUNNER_AGENT_TOKEN", "")
-    if not token and isinstance(address, TcpAddress):
+    if not token and state is not None and isinstance(address, TcpAddress):
         try:
             token = (state / "token").read_text(encoding="utf-8").strip()
         except OSError:

@@ -7,15 +7,26 @@ import os
 from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from runner_agent.client.addresses import SYSTEM_SOCKET, Address, TcpAddress, UnixAddress, default_state_dir
+from runner_agent.client.addresses import (
+    NO_HOME,
+    SYSTEM_SOCKET,
+    Address,
+    TcpAddress,
+    UnixAddress,
+    default_state_dir,
+    home_folder,
+)
 from runner_agent.daemon.settings_secrets import credentials_directory
 from runner_agent.daemon.settings_values import PATHS, parsed, trigger
 from runner_agent.executors.delegated import AUTO, NO_LIMITS, RunLimits
 from runner_agent.model.errors import InvalidArgument, Violation
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.phases import Trigger
+
+if TYPE_CHECKING:
+    from runner_agent.daemon.settings_file import Found
 
 PREFIX = "RUNNER_AGENT_"
 SOCKET_NAME = "api.sock"
@@ -108,12 +119,16 @@ def load(options: ServeOptions, environ: Mapping[str, str] | None = None, uid: i
     found.update(_from_flags(options, wrong))
     if wrong:
         raise InvalidArgument(*wrong)
-    found.setdefault("state_dir", default_state_dir(environ, uid))
+    if "state_dir" not in found:
+        found["state_dir"] = _default_state(environ, uid)
     if "workspace" not in found:
         found["workspace"] = _current_folder()
     found.setdefault("credentials", credentials_directory(environ))
     for name in PATHS & found.keys():
         found[name] = cast("Path", found[name]).absolute()
+    if "listen" in found:
+        found["listen"] = tuple(map(_whole, cast("tuple[str, ...]", found["listen"])))
+    _require_usable(found)
     _require_directory(cast("Path", found["workspace"]))
     given = cast("tuple[str, ...]", found.get("listen", ()))
     own = _own_socket(options, cast("Path", found["state_dir"]), environ, uid)
@@ -133,6 +148,40 @@ def _current_folder() -> Path:
                 "the working directory does not exist any more; cd to one that does, or use --workspace",
             )
         ) from None
+
+
+def _default_state(environ: Mapping[str, str], uid: int) -> Path:
+    state = default_state_dir(environ, uid)
+    if state is None:
+        raise InvalidArgument(Violation("state_dir", NO_HOME))
+    return state
+
+
+def _require_usable(found: Mapping[str, object]) -> None:
+    """The API tells of paths as text. Commands of ours lie below the state directory: PATH leads there."""
+    given = [(name, str(found[name])) for name in sorted(PATHS & found.keys())]
+    given += [("listen", address) for address in cast("tuple[str, ...]", found.get("listen", ()))]
+    for name, path in given:
+        told = "it is not UTF-8" if not _is_text(path) else ""
+        if name == "state_dir" and ":" in path:
+            told = "it holds a colon, which parts folders in PATH"
+        if told:
+            advice = f"name another one with --{name.replace('_', '-')}"
+            raise InvalidArgument(Violation(name, f"{path} cannot be used: {told}; {advice}"))
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whole(address: str) -> str:
+    """A unix socket is found from every directory."""
+    path = address.removeprefix("unix:").removeprefix("//")
+    return f"unix:{Path(path).absolute()}" if address.startswith("unix:") and path else address
 
 
 def _require_directory(workspace: Path) -> None:
@@ -162,42 +211,28 @@ def _from_environ(environ: Mapping[str, str]) -> list[tuple[str, object, str]]:
 
 def _from_file(
     options: ServeOptions, environ: Mapping[str, str], uid: int, wrong: list[Violation]
-) -> list[tuple[str, object, str]]:
+) -> "list[Found]":
     path = config_path(options, environ, uid)
     named = options.config is not None or bool(environ.get(f"{PREFIX}CONFIG"))
-    if not named and not path.exists():
+    if path is None or (not named and not os.path.lexists(path)):
         return []
-    from runner_agent.control.automations_yaml import load_yaml
+    from runner_agent.daemon.settings_file import read_file
 
-    try:
-        content = load_yaml(path.read_text(encoding="utf-8")) or dict[object, object]()
-    except OSError as error:
-        told = f"cannot be read ({error.strerror}); name another file with --config"
-        wrong.append(Violation(str(path), told))
-        return []
-    except ValueError as error:  # not UTF-8 either
-        wrong.append(Violation(str(path), f"cannot be read as YAML: {error}"))
-        return []
-    if not isinstance(content, dict):
-        wrong.append(Violation(str(path), "must be a map of settings"))
-        return []
-    items = cast("dict[object, object]", content)
-    unknown = sorted(str(name) for name in items if name not in _NAMES)
-    known = ", ".join(sorted(_NAMES))
-    wrong.extend(Violation(f"{path}: {name}", f"is not a setting; settings are {known}") for name in unknown)
-    return [(str(name), value, str(path)) for name, value in items.items() if name in _NAMES]
+    return read_file(path, _NAMES, wrong)
 
 
-def config_path(options: ServeOptions, environ: Mapping[str, str], uid: int) -> Path:
-    """The configuration file: --config, RUNNER_AGENT_CONFIG, else the fixed place for root and for others."""
+def config_path(options: ServeOptions, environ: Mapping[str, str], uid: int) -> Path | None:
+    """The configuration file: --config, RUNNER_AGENT_CONFIG, else the fixed place for root and for others;
+    None for a user without a home.
+    """
     if options.config is not None:
         return options.config
     if named := environ.get(f"{PREFIX}CONFIG"):
         return Path(named)
     if uid == 0:
         return Path("/etc/runner-agent/config.yaml")
-    base = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "~")).expanduser() / ".config")
-    return Path(base) / "runner-agent/config.yaml"
+    base = home_folder(environ, uid, "XDG_CONFIG_HOME", ".config")
+    return base / "runner-agent/config.yaml" if base is not None else None
 
 
 def _own_socket(options: ServeOptions, state_dir: Path, environ: Mapping[str, str], uid: int) -> Path:
@@ -205,12 +240,12 @@ def _own_socket(options: ServeOptions, state_dir: Path, environ: Mapping[str, st
     directory.
     """
     explicit = options.state_dir is not None or bool(environ.get(f"{PREFIX}STATE_DIR"))
-    runtime = environ.get("XDG_RUNTIME_DIR")
     if explicit:
         return state_dir / SOCKET_NAME
     if uid == 0:
         return SYSTEM_SOCKET
-    return Path(runtime) / "runner-agent" / SOCKET_NAME if runtime else state_dir / SOCKET_NAME
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    return (Path(runtime) / "runner-agent" if runtime.startswith("/") else state_dir) / SOCKET_NAME
 
 
 def _fits(path: str | Path) -> bool:

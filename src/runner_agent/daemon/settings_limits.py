@@ -6,7 +6,7 @@ from typing import cast
 
 from runner_agent.executors.delegated import RunLimits
 
-_SIZE = re.compile(r"(\d+)([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,20})([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 LEAST_MEMORY = 4 << 20
 LEAST_PIDS = 8
@@ -33,12 +33,20 @@ def parsed_limits(raw: object) -> RunLimits:
     return RunLimits(**read)  # type: ignore[arg-type]
 
 
-def _size(text: str) -> int:
+def parsed_size(text: str, least: int) -> int:
+    """Bytes, as people write them. Raises ValueError for what is none, less, or more than a file can have."""
     found = _SIZE.fullmatch(text)
     size = int(found[1]) << _UNITS[found[2].upper()] if found else 0
-    if size < LEAST_MEMORY:
-        raise ValueError("must be a size of at least 4M, such as 512M, 2G or a number of bytes")
+    if not least <= size < 1 << 63:
+        raise ValueError(f"{text!r} is no size of at least {least} bytes")
     return size
+
+
+def _size(text: str) -> int:
+    try:
+        return parsed_size(text, LEAST_MEMORY)
+    except ValueError:
+        raise ValueError("must be a size of at least 4M, such as 512M, 2G or a number of bytes") from None
 
 
 def _processors(text: str) -> float:
@@ -53,7 +61,8 @@ def _processors(text: str) -> float:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not text.isdecimal() or not least <= int(text) <= most:
+        # With a zero before it, it is an octal number to YAML, and to many people.
+        if not text.isdecimal() or text != str(int(text)) or not least <= int(text) <= most:
             raise ValueError(f"must be a whole number from {least} to {most}")
         return int(text)
 

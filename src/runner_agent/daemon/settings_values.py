@@ -6,9 +6,10 @@ from typing import cast
 
 from runner_agent.control.durations import ACCEPTED, parse_duration
 from runner_agent.core.timing import NANOSECONDS
-from runner_agent.daemon.settings_limits import parsed_limits
+from runner_agent.daemon.settings_limits import parsed_limits, parsed_size
 from runner_agent.daemon.settings_secrets import parsed_environment, parsed_stores
 from runner_agent.executors.delegated import AUTO, NONE
+from runner_agent.logs.holes import GRAIN
 from runner_agent.model.phases import Trigger
 
 _DURATIONS = frozenset(
@@ -17,8 +18,9 @@ _DURATIONS = frozenset(
         "prebuild_timeout_least",
     }
 )
-_COUNTS = frozenset({"log_cap", "executions_kept"})
 _SWITCHES = frozenset({"post_machine_start", "prebuild"})
+LONGEST = 100 * 31_536_000
+"""Seconds. Beyond it is a mistake, and soon more than dates can tell."""
 PATHS = frozenset({"state_dir", "workspace", "automations"})
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -39,16 +41,12 @@ def parsed(name: str, raw: object) -> object:
     """One value from a file or the environment. Raises ValueError saying what is accepted."""
     if name in _DURATIONS:
         return _seconds(raw)
-    if name in _COUNTS:
-        if isinstance(raw, bool) or not str(raw).isdecimal():
-            raise ValueError(f"must be a whole number, not {raw!r}")
-        return int(str(raw))
+    if name == "executions_kept":
+        return _count(raw)
+    if name == "log_cap":
+        return _size(raw)
     if name in _SWITCHES:
-        if str(raw).lower() in ("true", "1", "yes", "on"):
-            return True
-        if str(raw).lower() in ("false", "0", "no", "off"):
-            return False
-        raise ValueError(f"must be true or false, not {raw!r}")
+        return _switch(raw)
     if name in ("listen", "fire"):
         items = cast("list[object]", raw) if isinstance(raw, list) else str(raw).split(",")
         texts = tuple(str(item).strip() for item in items)
@@ -73,23 +71,52 @@ def parsed(name: str, raw: object) -> object:
 
 
 def _seconds(raw: object) -> float:
-    text = f"{raw}s" if not isinstance(raw, bool) and str(raw).replace(".", "", 1).isdecimal() else str(raw)
+    text = f"{raw}s" if str(raw).replace(".", "", 1).isdecimal() else str(raw)
     parsed = parse_duration(text)
     if parsed is None:
         raise ValueError(f"must be a duration {ACCEPTED}, or a number of seconds, not {raw!r}")
+    if parsed > LONGEST * NANOSECONDS:
+        raise ValueError(f"must be {LONGEST // 31_536_000} years at most, not {raw!r}")
     return parsed / NANOSECONDS
+
+
+def _count(raw: object) -> int:
+    text = str(raw)
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18 or (text[0] == "0" and text != "0"):
+        raise ValueError(f"must be a whole number such as 200, not {raw!r}")
+    return int(text)
+
+
+def _size(raw: object) -> int:
+    try:
+        return parsed_size(str(raw), GRAIN)
+    except ValueError:
+        least = f"{GRAIN >> 10}K"
+        told = f"must be a size of at least {least}, such as 64M, 1G or a number of bytes, not {raw!r}"
+        raise ValueError(told) from None
+
+
+def _switch(raw: object) -> bool:
+    word = str(raw).lower()
+    if word not in ("true", "1", "yes", "on", "false", "0", "no", "off"):
+        raise ValueError(f"must be true or false, not {raw!r}")
+    return word in ("true", "1", "yes", "on")
 
 
 def _environment(raw: object) -> dict[str, str]:
     if isinstance(raw, dict):
-        pairs = cast("dict[object, object]", raw)
-        return {str(name): str(value) for name, value in pairs.items()}
-    if str(raw).startswith("{"):  # no name begins so, and a value may hold a comma
-        return _environment_in_json(str(raw))
-    items = [item.partition("=") for item in str(raw).split(",")]
-    if not all(equals for _, equals, _ in items):
-        raise ValueError("must be NAME=VALUE, several parted by commas")
-    return {name.strip(): value for name, _, value in items}
+        pairs = cast("dict[str, str]", raw)
+    elif str(raw).startswith("{"):  # no name begins so, and a value may hold a comma
+        pairs = _environment_in_json(str(raw))
+    else:
+        items = [item.partition("=") for item in str(raw).split(",")]
+        if not all(equals for _, equals, _ in items):
+            raise ValueError("must be NAME=VALUE, several parted by commas")
+        pairs = {name.strip(): value for name, _, value in items}
+    for name, value in pairs.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"{name!r} cannot be a variable: names are not empty and hold no =, no NUL")
+    return dict(pairs)
 
 
 def _environment_in_json(text: str) -> dict[str, str]:
