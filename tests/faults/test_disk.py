@@ -239,6 +239,33 @@ def test_a_stop_command_has_room_to_run(stage: Stage) -> None:
 
 
 @root_only
+@pytest.mark.parametrize("full", ["room", "inodes", "all, twice"])
+def test_reload_goes_on_on_a_full_disk(stage: Stage, full: str) -> None:
+    """Rule 7.2: the program is executed anew, takes up what runs, and can stop it."""
+    with small_disk(stage.state, "8m,nr_inodes=150"):
+        executions = busy(stage, "s")
+        before = stage.service("s")["status"]["session"]
+        if full != "inodes":
+            fill(stage.state)
+        if full != "room":
+            with suppress(OSError):
+                for number in range(200):
+                    (stage.state / f"x{number}").touch()
+        if "twice" in full:
+            stage.ok("task", "stop", executions["long"])
+            fill(stage.state)
+        replaced = len(stage.daemon.stderr)
+        stage.daemon.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: " ready " in stage.daemon.stderr[replaced:], 40)
+        assert stage.service("s")["status"]["session"] == before
+        assert stage.phase("s") == "RUNNING"
+        (stage.workspace / "go").touch()
+        assert "code 6" in str(stage.await_execution(executions["ends"]))
+        assert stage.daemon.terminate() == 0
+        assert (stage.workspace / "termed").exists()
+
+
+@root_only
 def test_with_room_again_all_is_as_before(stage: Stage) -> None:
     """And the reserve is there for the next time."""
     with small_disk(stage.state, "8m"):

@@ -70,6 +70,16 @@ def test_deletion_takes_the_object_s_logs_and_no_others(files: LogFiles) -> None
     assert not any(path.exists() for path in doomed)
 
 
+def test_what_cannot_be_removed_fails_nobody(files: LogFiles, caplog: pytest.LogCaptureFixture) -> None:
+    """Rule 7.6. Whatever the error is (here: it is a folder), it is told, and the rest is removed."""
+    files.run(STEP).mkdir(parents=True)
+    files.prepare(files.order(EXECUTION))
+    files.forget_run(STEP)
+    files.forget_execution(EXECUTION)
+    assert f"cannot remove {files.run(STEP)}" in caplog.text
+    assert not files.order(EXECUTION).exists()
+
+
 @pytest.mark.parametrize(
     ("there", "then"),
     [

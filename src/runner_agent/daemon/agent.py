@@ -68,7 +68,10 @@ class Agent:
         self._door.open()
         environment = self._parts.identity.environment_id
         state = self._parts.settings.state_dir
-        write_agent_file(state, self._parts.listening.addresses, environment, __version__)
+        try:
+            write_agent_file(state, self._parts.listening.addresses, environment, __version__)
+        except OSError as error:  # one of an agent before this one leads to the same socket
+            log.error("cannot tell clients where this agent is", error=str(error))  # noqa: TRY400  it says it all
 
     async def warm_up(self) -> None:
         """What makes the first run as quick as the next, and readiness need not wait for."""

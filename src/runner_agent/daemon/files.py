@@ -2,6 +2,7 @@
 half of one.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ LOCK, AGENT_FILE, TOKEN, DATABASE, LOGS, RUNS, OUTPUTS, SIGNED_OUT = (
     "outputs",
     "signed-out",
 )
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def make_state_dir(path: Path) -> None:
@@ -33,6 +35,8 @@ def make_state_dir(path: Path) -> None:
         probe.touch(mode=0o600)
         probe.unlink()
     except OSError as error:
+        if error.errno in _FULL and path.is_dir():  # an agent is needed all the same, to stop what runs
+            return
         why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
         raise StoreUnusable(
             f"the state directory {path} cannot be written ({why}); "

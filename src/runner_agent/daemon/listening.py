@@ -7,6 +7,7 @@ import socket
 import stat
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from runner_agent.api.listeners import CannotListen, bind_tcp, bind_unix
@@ -47,7 +48,8 @@ class Listening:
         """Remove the files of unix sockets. Who is connected stays so."""
         for address in self.addresses:
             if address.startswith("unix:"):
-                Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+                with suppress(OSError):  # the next agent that listens there replaces it
+                    Path(address.removeprefix("unix:")).unlink()
 
     def close(self) -> None:
         """Close them. Socket files stay until the next agent binds: another process may hold the same

@@ -58,11 +58,11 @@ class LogFiles:
 
     def forget_run(self, step: StepId) -> None:
         """Delete the log of a run; nothing if there is none."""
-        self.run(step).unlink(missing_ok=True)
+        _remove(self.run(step))
 
     def forget_execution(self, execution: ExecutionId) -> None:
         """Delete what an execution has of its own; the logs of its runs go with the runs, which it shares."""
-        self.order(execution).unlink(missing_ok=True)
+        _remove(self.order(execution))
 
     @property
     def _services(self) -> Path:
@@ -92,6 +92,16 @@ def append_note(path: Path, text: str) -> bool:
     if not whole:
         _log.warning("cannot write a note to %s in whole, the disk is full: %s", path, text)
     return whole
+
+
+def _remove(path: Path) -> None:
+    """What cannot be removed stays: nobody is to wait for that, or to fail by it (rule 7.6)."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        _log.warning("cannot remove %s (%s); it stays", path, error.strerror)
 
 
 def _open(path: Path, flags: int) -> int:
