@@ -65,7 +65,7 @@ def there(shared: Stage) -> Stage:
         (("no-such-command",), 2),
         (("status", "--address", "unix:/nonexistent"), 4),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+    ids=str,
 )
 def test_a_closed_stream_changes_no_exit_code(
     there: Stage, closed: str, command: tuple[str, ...], code: int
