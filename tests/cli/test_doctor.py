@@ -195,3 +195,10 @@ def test_an_agent_that_runs_is_looked_at_where_it_is(
     assert named.code == 1, "what is named wins"
     fake.on["GetAgent"] = lambda _: {"agent": {**info, "stateDir": f"{place}/elsewhere"}}
     assert cli("doctor", "--json").code == 1, "an agent of another machine says nothing about this one"
+
+
+def test_rule_2_8_a_second_default_file_is_remarked(cli: Cli, place: Path) -> None:
+    (place / "work/.ona/config.yaml").write_text("tasks: {}\n")
+    code, found = findings(cli, place)
+    assert (code, found["automations"]["verdict"]) == (0, "note")
+    assert f"{place}/work/.ona/automations.yaml is passed over" in found["automations"]["advice"]

@@ -184,7 +184,7 @@ def _socket(state: Path) -> Finding:
 
 
 def _file(settings: Settings) -> Finding:
-    from runner_agent.control.automations import find_default, read_file
+    from runner_agent.control.automations import find_default, passed_over, read_file
     from runner_agent.control.file_errors import FileErrors
 
     path = settings.automations or find_default(settings.workspace)
@@ -200,4 +200,6 @@ def _file(settings: Settings) -> Finding:
             f"{path}: {len(faults.errors)} error{'s' if len(faults.errors) != 1 else ''}",
             f"runner-agent automations validate {path}",
         )
-    return ok("automations", f"{path}: services: {len(found.services)}, tasks: {len(found.tasks)}")
+    told = f"{path}: services: {len(found.services)}, tasks: {len(found.tasks)}"
+    warning = "" if settings.automations else passed_over(settings.workspace)
+    return remark("automations", told, warning) if warning else ok("automations", told)
