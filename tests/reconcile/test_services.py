@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from runner_agent.kit.virtual import virtual_time
+from runner_agent.model.ids import Reference
 from runner_agent.model.phases import RunRole, ServicePhase
-from runner_agent.model.records import Kind
+from runner_agent.model.records import Kind, Service
+from runner_agent.model.specs import Launch, ServiceCommands
+from runner_agent.store.base import Transaction
 from tests.support.world import scene
 
 RUNNING, STOPPED, FAILED = ServicePhase.RUNNING, ServicePhase.STOPPED, ServicePhase.FAILED
@@ -510,3 +514,24 @@ async def test_a_lost_supervisor_is_told_when_nothing_is_left(tmp_path: Path) ->
         it.world.lose(next(iter(it.world.runs)))
         await it.until_phase("web", FAILED)
         assert it.world.lines()[-1] == "t=12.000 web FAILED: supervisor lost"
+
+
+@virtual_time
+async def test_commands_taken_away_before_the_start_are_the_reason(tmp_path: Path) -> None:
+    """Rule 2.11: the start was asked for while the session before it was still stopping."""
+    async with scene(tmp_path) as it:
+        await it.service("web", STUBBORN)
+        await it.start("web")
+        await it.at(5)
+        await it.stop("web")
+        await it.start("web")
+
+        def change(tx: Transaction) -> None:
+            found = tx.by_reference(Reference("web"))
+            assert isinstance(found, Service)
+            tx.put(replace(found, spec=replace(found.spec, launch=Launch(ServiceCommands("")))))
+
+        await it.store.write(change, durable=True)
+        await it.until_phase("web", FAILED)
+        told = it.seen("web").status.failure_message
+        assert told == "start could not be started: it has no start command; define its commands.start first"

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import field
 from typing import assert_never
 
+from runner_agent.core.wishes import NO_COMMANDS
 from runner_agent.executors.base import RunRequest
 from runner_agent.model.errors import CannotStart, RunnerError
 from runner_agent.model.frozen import dataclass
@@ -37,7 +38,8 @@ class Requests:
         self, machine: Machine[R], record: R, role: RunRole, run_id: RunId, waits: Callable[[str], None]
     ) -> RunRequest:
         """The request for one role of a record; `waits` is told what its start waits for. Raises CannotStart
-        for a secret that cannot be resolved (rule 5.6).
+        for a secret that cannot be resolved (rule 5.6), and for a service whose commands were taken away
+        after it was asked to start (rule 2.11).
         """
         reference = machine.reference(record)
         script, runs_on, env = machine.script(record, role)
@@ -47,6 +49,8 @@ class Requests:
             raise CannotStart(
                 f"its log or output file cannot be made: {error}; free or repair the state directory"
             ) from None
+        if role is RunRole.START and not script:
+            raise CannotStart(NO_COMMANDS)
         own = {
             "GITPOD_ENVIRONMENT_ID": self.environment_id,
             "GITPOD_OUTPUT": str(output),
