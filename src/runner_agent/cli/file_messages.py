@@ -101,6 +101,10 @@ class Applied:
             tuple(found), tuple(answer.get("notInFile", [])), tuple(answer.get("previousDefinition", []))
         )
 
+    def __iter__(self) -> Iterator[tuple[str, str, str]]:
+        """The changes."""
+        return iter(self.changes)
+
     def of(self, change: str) -> tuple[tuple[str, str, str], ...]:
         """The changes of one sort."""
         return tuple(one for one in self.changes if one[0] == change)

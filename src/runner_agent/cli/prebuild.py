@@ -199,7 +199,7 @@ def _apply(agent: Agent, name: str) -> None:
     if not name:
         note("No automations file is named or found: what is defined already is run.")
         return
-    for change, kind, reference in apply(agent, name).changes:
+    for change, kind, reference in apply(agent, name):
         note(f"{change} {kind} {reference}")
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 MOST = (128 << 10) - 64
 """Bytes: Linux takes no variable of 128 KiB."""
-UNUSUAL = "automations.yaml"
 USUAL = ("postDevcontainerStart", "postEnvironmentStart")
 
 
@@ -195,12 +194,15 @@ def _live(state: Path) -> Endpoint | None:
 
 
 def _default(workspace: Path) -> str:
-    from runner_agent.control.automations import DEFAULTS, find_default
+    """Rule 2.8."""
+    from runner_agent.control.automations import DEFAULTS, find_default, find_misplaced, passed_over
 
     found = find_default(workspace)
-    if found is None and (workspace / UNUSUAL).exists():
+    if found is None and (other := find_misplaced(workspace)):
         note(
-            f"{workspace / UNUSUAL} is not applied: it is none of the default files, {DEFAULTS[0]} "
-            f"and the like. To apply it: runner-agent up {UNUSUAL}"
+            f"{other} is not applied: it is none of the default files, {DEFAULTS[0]} "
+            f"and the like. To apply it: runner-agent up {other.name}"
         )
+    if warning := passed_over(workspace):
+        note(f"Warning: {warning}.")
     return str(found) if found else ""
