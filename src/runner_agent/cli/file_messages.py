@@ -120,11 +120,12 @@ class Applied:
         told: list[dict[str, object]] = [
             {"change": what, "kind": kind, "reference": reference} for what, kind, reference in changes
         ]
-        told += [{"change": "not in file", "reference": reference} for reference in self.not_in_file]
-        return told + [
+        told.extend({"change": "not in file", "reference": reference} for reference in self.not_in_file)
+        told.extend(
             {"change": "runs the previous definition", "kind": "service", "reference": reference}
             for reference in self.previous
-        ]
+        )
+        return told
 
 
 def changes(file: FileMessage, services: list[Service], tasks: list[Task]) -> list[Change]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import dropwhile
 
 from runner_agent.model.frozen import dataclass
 
@@ -85,7 +86,7 @@ def _script_of(command: tuple[str, ...]) -> str:
     """What `bash -lc "..."` runs, also behind `timeout 60` and the like; "" if it is nothing of the kind."""
     words = list(command)
     if words and _WRAPPER.match(words[0]):
-        words = next((words[at:] for at, word in enumerate(words) if _SHELLS.match(word)), [])
+        words = [*dropwhile(lambda word: not _SHELLS.match(word), words)]
     if not words or not _SHELLS.match(words[0]):
         return ""
     at = 1

@@ -44,7 +44,7 @@ class FrontDoor:
             info=self._info,
             new_id=parts.new_id,
             set_automations_file=self._set_automations_file,
-            automations_applied=lambda path: parts.default_file.applied(Path(path)),
+            automations_applied=self._automations_applied,
             new_logs_token=log_tokens.issue,
             clock=parts.clock,
             timing=parts.timing,
@@ -91,6 +91,9 @@ class FrontDoor:
 
     async def _set_automations_file(self, path: str) -> None:
         await self._parts.default_file.make_default(Path(path))
+
+    def _automations_applied(self, path: str) -> None:
+        self._parts.default_file.applied(Path(path))
 
     def _info(self) -> AgentInfo:
         file = self._parts.default_file.state
