@@ -406,3 +406,20 @@ async def test_a_full_disk_is_named_at_the_start(small_disk: Path) -> None:
         SqliteStore(small_disk / "runner.db")
     ballast.unlink()
     await SqliteStore(small_disk / "runner.db").aclose()
+
+
+async def test_the_file_that_created_a_definition_is_kept_and_moves_no_version(path: Path) -> None:
+    """Rules 2.10, 1.5: of what the API shows nothing has changed."""
+    service, task = replace(a_service(), file="/w/a.yaml"), replace(a_task(), file="/w/a.yaml")
+    store = SqliteStore(path)
+    await store.write(put(service, task), durable=True)
+    first = store.get(Service, service.id)
+    assert first is not None
+    await store.write(put(replace(service, file="")), durable=True)
+    await store.aclose()
+    store = SqliteStore(path)
+    found = store.get(Service, service.id)
+    assert found is not None
+    assert (found.file, found.spec_version) == ("", first.spec_version)
+    assert [one.file for one in store.tasks()] == ["/w/a.yaml"]
+    await store.aclose()
