@@ -427,6 +427,8 @@ def test_rule_2_10_the_mark_of_a_run_of_an_earlier_definition(cli: Cli, fake: Fa
     assert mark in cli("status").out
     assert mark in cli("service", "get", "web").out
     assert "previous" not in cli("service", "get", "db").out
+    assert json.loads(cli("service", "get", "web", "--json").out)["previousDefinition"] is True
+    assert "previousDefinition" not in json.loads(cli("service", "get", "db", "--json").out)
 
 
 def test_rule_2_11_a_service_without_commands_fails_no_trigger(cli: Cli, fake: FakeAgent) -> None:

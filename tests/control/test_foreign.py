@@ -77,6 +77,7 @@ def told(name: str, text: str) -> list[str]:
     [
         ("a Compose file", COMPOSE),
         ("a .gitpod.yml", GITPOD),
+        ("a .gitpod.yml", "image: gitpod/workspace-base\nports: [{port: 3000}]\n"),
         ("a devcontainer.json", DEVCONTAINER),
         ("a Procfile", PROCFILE),
         ("a process-compose file", PROCESS_COMPOSE),

@@ -94,12 +94,15 @@ def get(agent: Agent, ref: str, output: str) -> None:
       runner-agent service get web -o yaml
     """
     service = find_service(agent, ref)
-    emit(output, service, _described(service, _live(agent, service)) if output == "table" else "")
+    table = output == "table"
+    live = _live(agent, service, usage=table)
+    marked = {**service, "previousDefinition": True} if live.get("previousDefinition") else service
+    emit(output, marked, _described(service, live) if table else "")
 
 
-def _live(agent: Agent, service: Service) -> LiveStatus:
+def _live(agent: Agent, service: Service, *, usage: bool) -> LiveStatus:
     nothing: LiveStatus = {}
-    found = agent.live(usage=True)["services"]
+    found = agent.live(usage=usage)["services"]
     return next((each for each in found if each.get("serviceId") == service["id"]), nothing)
 
 

@@ -117,7 +117,8 @@ def _gitpod(tree: Mapping) -> bool:
     listed = isinstance(tasks, Listing) and _any_has(
         tasks, ("init", "before", "command", "openMode", "prebuild")
     )
-    return bool(_keys(tree) & {*old, "vscode", "github"}) or (listed and not _vscode(tree))
+    known = bool(_keys(tree) & {*old, "vscode", "github"}) or {"image", "ports"} <= _keys(tree)
+    return known or (listed and not _vscode(tree))
 
 
 def _vscode(tree: Mapping) -> bool:

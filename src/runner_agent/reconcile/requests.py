@@ -38,8 +38,7 @@ class Requests:
         self, machine: Machine[R], record: R, role: RunRole, run_id: RunId, waits: Callable[[str], None]
     ) -> RunRequest:
         """The request for one role of a record; `waits` is told what its start waits for. Raises CannotStart
-        for a secret that cannot be resolved (rule 5.6), and for a service whose commands were taken away
-        after it was asked to start (rule 2.11).
+        for a secret that cannot be resolved (5.6), and where the commands were taken away meanwhile (2.11).
         """
         reference = machine.reference(record)
         script, runs_on, env = machine.script(record, role)
