@@ -95,6 +95,6 @@ def test_an_unset_variable_is_no_missing_command(stage: Stage) -> None:
     answer = stage.cli("task", "start", "unset")
     assert answer.returncode == 1
     assert "command not found" not in answer.stderr
-    assert "exited with code 127; last line: " in answer.stderr
+    assert "unset exited with code 127" in answer.stderr
     assert "DATABASE_URL: set it first" in answer.stderr
     assert "exited with code 127 (command not found)" in stage.cli("task", "start", "missing").stderr

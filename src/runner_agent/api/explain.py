@@ -14,7 +14,7 @@ from runner_agent.api.strangers import strangers
 from runner_agent.api.wire_in import Request, object_id
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.core import explain, view
-from runner_agent.core.execution import World, previous_definition
+from runner_agent.core.execution import World
 from runner_agent.core.explanation import Explanation, Present, RunSeen, StepSeen, how_it_ended
 from runner_agent.executors.usage import Usage, measure
 from runner_agent.logs.last import last_lines
@@ -111,7 +111,7 @@ async def _execution(backend: Backend, execution: Execution) -> Tree:
         "wished_at": timestamp(execution.cause.at),
         "steps": [_step(step, clock) for step in told.steps],
         "logs": _step_logs(backend, execution, told.steps),
-        "previous_definition": task is not None and previous_definition(execution, task),
+        "previous_definition": task is not None and explain.previous_definition(execution, task),
     }
 
 

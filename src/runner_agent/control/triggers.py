@@ -104,9 +104,8 @@ class TriggerControl(Control):
         boot (rule 6.4); postMachineStart does so without, and an event that `own_key` knows goes by that
         (rule 6.3). What one task lacks does not keep the others from starting.
 
-        With `keep` it starts nothing again that has succeeded in this boot or is under way. `dry_run` tells
-        what would be started. Raises InvalidArgument for `manual`, and FailedPrecondition
-        while a prebuild is under way that is not the caller, `by_prebuild` (rule 6.5).
+        With `keep` it leaves alone what has succeeded in this boot or is under way. `dry_run` tells what
+        would be. Raises InvalidArgument for `manual`, FailedPrecondition in a prebuild of others (6.5).
         """
         if event is Trigger.MANUAL:
             raise InvalidArgument(

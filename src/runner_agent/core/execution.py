@@ -29,7 +29,6 @@ from runner_agent.model.records import (
     Step,
     StepProgress,
     StepStatus,
-    Task,
 )
 from runner_agent.model.specs import Cause
 
@@ -207,13 +206,6 @@ class _Hand:
             started_at=self.execution.started_at or (now if begun and self.progress else None),
             completed_at=now if phase.terminal else None,
         )
-
-
-def previous_definition(execution: Execution, task: Task) -> bool:
-    """It has not ended, and runs another spec of its task than the present one (rules 2.10, 4.1)."""
-    works = (step.work for step in execution.plan.steps())
-    own = next((work for work in works if isinstance(work, TaskWork) and work.task_id == task.id), None)
-    return own is not None and own.spec != task.spec and not execution.status.phase.terminal
 
 
 def _phases(progress: Mapping[PlanStepId, StepProgress]) -> dict[PlanStepId, ExecutionPhase]:

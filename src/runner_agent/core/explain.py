@@ -24,7 +24,7 @@ from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
 from runner_agent.model.records import Execution, Service, Step, StepProgress, Task
 from runner_agent.model.runs import Down, Ended, Gone, Idle, Live, Starting
 
-__all__ = ["explain_execution", "explain_service", "explain_task"]
+__all__ = ["explain_execution", "explain_service", "explain_task", "previous_definition"]
 
 _ABOUT = "its first step is about to begin"
 SUCCEEDED, FAILED = ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED
@@ -43,6 +43,13 @@ def _dying(task: Task) -> str:
 
 
 Events = Mapping[FiringId, Trigger]
+
+
+def previous_definition(execution: Execution, task: Task) -> bool:
+    """It has not ended, and runs another spec of its task than the present one (rules 2.10, 4.1)."""
+    works = (step.work for step in execution.plan.steps())
+    own = next((work for work in works if isinstance(work, TaskWork) and work.task_id == task.id), None)
+    return own is not None and own.spec != task.spec and not execution.status.phase.terminal
 
 
 def explain_execution(
