@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from runner_agent.core import service as rules
-from runner_agent.core import view, wishes
+from runner_agent.core import session, view, wishes
 from runner_agent.core.decisions import Begin, Kill, Linger, Note, Spawn, Terminate
 from runner_agent.core.facts import (
     Began,
@@ -21,12 +21,13 @@ from runner_agent.core.facts import (
     StopAsked,
     StopOverran,
     Terminated,
+    Waits,
 )
 from runner_agent.core.timing import Timing
 from runner_agent.model.errors import IllegalFact
 from runner_agent.model.ids import BootMark, Instant, RunId, SessionId
 from runner_agent.model.phases import RunRole, ServicePhase
-from runner_agent.model.runs import Exited, Handle, Lost, Signaled
+from runner_agent.model.runs import Exited, Handle, Lost, ServiceRun, Signaled
 from runner_agent.model.specs import Cause
 from tests.support.histories import NOON, ServiceStage, a_launch, running, starting
 
@@ -234,6 +235,78 @@ def test_rule_3_4_the_last_moment_counts_as_in_time() -> None:
     stage.pass_time(30)
     stage.gone(OK, READY)
     assert stage.phase is RUNNING
+
+
+def waiting(*, ready: str = "", stop: str = "", words: str = "", timeout: float = 30) -> ServiceStage:
+    """A service whose `start` is promised and cannot begin yet."""
+    stage = ServiceStage(a_launch(ready=ready, stop=stop, timeout=timeout))
+    stage.start()
+    if words:
+        stage.fold(Waits(START, stage.program(START).run_id, words))
+    return stage
+
+
+@pytest.mark.parametrize("ready", ["", "probe"])
+@pytest.mark.parametrize("stop", ["", "bye"])
+def test_rule_3_4_counts_from_the_session_and_says_what_it_waited_for(ready: str, stop: str) -> None:
+    """An image that is being pulled and an Engine that is away are no reason to wait longer."""
+    stage = waiting(ready=ready, stop=stop, words="image big is being pulled")
+    assert stage.wake() == stage.now + 30
+    assert stage.after(29.999) == []
+    assert stage.phase is STARTING
+    assert stage.after(0.001) == [Note(NotReadyInTime(Instant(stage.now)))]
+    assert stage.phase is STOPPING
+    assert stage.message.startswith("not ready within 30 s; it waited: image big is being pulled")
+    assert session.in_vain(run_of(stage), START)
+    stage.never_started(START)
+    assert stage.phase is FAILED
+    assert stage.message == "not ready within 30 s; it waited: image big is being pulled"
+    assert stage.after(1000) == []
+
+
+def test_rule_3_4_what_the_image_took_is_not_given_back() -> None:
+    stage = waiting(ready="probe")
+    stage.pass_time(20)
+    stage.spawned(START)
+    stage.spawned(READY)
+    assert stage.wake() == stage.now + 10
+    stage.pass_time(10)
+    assert stage.look() == [Note(NotReadyInTime(Instant(stage.now))), Kill(READY), Terminate(START)]
+
+
+def test_rule_3_4_a_promise_made_anew_does_not_count_anew() -> None:
+    """An agent that dies while it waits is followed by another, which promises again."""
+    stage = waiting()
+    stage.pass_time(20)
+    assert stage.never_started(START) == [Spawn(START)]
+    assert stage.after(10) == [Note(NotReadyInTime(Instant(stage.now)))]
+    stage.never_started(START)
+    assert (stage.phase, stage.message) == (FAILED, "not ready within 30 s; its start command had not begun")
+
+
+def test_rule_3_4_one_that_begins_too_late_is_brought_down() -> None:
+    stage = waiting(words="w")
+    stage.after(30)
+    assert stage.spawned(START) == [Terminate(START)]
+    assert stage.phase is STOPPING
+    stage.gone(OK, START)
+    assert (stage.phase, stage.message) == (FAILED, "not ready within 30 s; it waited: w")
+
+
+def test_rule_3_4_a_session_counts_from_its_own_begin() -> None:
+    """Not from a wish that had to wait for the session before."""
+    stage = running(timeout=30)
+    stage.stop()
+    stage.start()
+    stage.pass_time(100)
+    stage.gone(OK, START)
+    assert stage.phase is STARTING
+    assert stage.wake() == stage.now + 30
+
+
+def run_of(stage: ServiceStage) -> ServiceRun:
+    assert stage.service.run is not None
+    return stage.service.run
 
 
 # --- 3.5, 3.6: the end by itself

@@ -55,6 +55,8 @@ class Laws:
         self.wished = ""
         """The session that is wished for; "" for none."""
         self.forced = False
+        self.promised: dict[str, float] = {}
+        """When the `start` of a session was first asked for."""
         self.timed_out: set[str] = set()
         self.too_late: set[str] = set()
         """Sessions whose `start` was told to have ended before they became unwanted."""
@@ -98,6 +100,7 @@ class Laws:
             case RunRole.START:
                 assert session == self.wished, "nothing is spawned for an unwanted session"
                 assert not before, "rule 3.6: start runs once a session"
+                self.promised.setdefault(session, self.stage.now)
             case RunRole.READY:
                 assert session == self.wished
                 assert session not in self.was_running, "rule 3.3: ready is a gate only"
@@ -154,10 +157,8 @@ class Laws:
         stage = self.stage
         if isinstance(fact, NotReadyInTime):
             limit = (self.launches[stage.owner()].readiness_timeout or 0) / 1e9
-            spawned = self.runs(START)[-1].spawn_told_at
-            assert spawned is not None
             assert limit
-            assert stage.now >= spawned + limit
+            assert stage.now >= self.promised[stage.owner()] + limit
             self.timed_out.add(stage.owner())
         if isinstance(fact, StopAsked) and not fact.force and stage.owner() not in self.timed_out:
             starts = [one for one in self.runs(START) if one.spawn_told_at is not None]

@@ -71,12 +71,12 @@ MUTATIONS = (
         "return Instant(kills.last + pause)",
         "return Instant(kills.last + 0 * pause)",
     ),
-    Mutation("readiness has no limit", "core/service.py", "limit = readiness_limit(run)\n", "limit = 0.0\n"),
+    Mutation("readiness has no limit", "core/session.py", "limit = readiness_limit(run)\n", "limit = 0.0\n"),
     Mutation(
         "readiness has half its limit",
-        "core/service.py",
-        "limit = readiness_limit(run)\n    if limit",
-        "limit = readiness_limit(run) / 2\n    if limit",
+        "core/session.py",
+        "limit = readiness_limit(run)\n",
+        "limit = readiness_limit(run) / 2\n",
     ),
     Mutation(
         "the next attempt comes at once",

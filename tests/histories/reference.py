@@ -110,14 +110,14 @@ class ServiceModel:
         session = self.sessions.get(self.session)
         if not self.running or session is None:
             return True
-        if session.start is None and session.maybe:
+        late = self.timed_out(session, now) is not None
+        if session.start is None and (session.maybe or session.murky):
             return None
         if session.start is None:
             failed = status.session == self.session and status.phase in AT_REST
             return session.dead or session.released is not None or failed
         if session.start.known is not None or session.released is not None:
             return True
-        late = self.timed_out(session, now) is not None
         return None if session.murky else late
 
     # --- what follows from them
@@ -134,14 +134,33 @@ class ServiceModel:
 
     def timed_out(self, session: Session, now: float) -> float | None:
         """When its readinessTimeout ended it (rule 3.4)."""
-        start, timeout = session.start, self.scripts(session).timeout
-        if start is None or not timeout or now < start.at + timeout:
+        start, timeout = session.start, self._timeout(session)
+        earliest = self._earliest(session)
+        if not timeout or now < earliest + timeout:
             return None
-        limit, ready = start.at + timeout, self.ready_at(session)
+        late = start is None or start.at - earliest >= SOON  # when it was promised, only the agent knows
+        session.murky |= late
+        if start is None or (late and now < start.at + timeout):
+            return None
+        limit, ready = (start.at if late else earliest) + timeout, self.ready_at(session)
         before = [at for at in (ready, start.known, session.released) if at is not None]
         if any(abs(at - limit) < SOON for at in before):
             session.murky = True
         return None if any(at < limit for at in before) else limit
+
+    def _timeout(self, session: Session) -> float:
+        """0 is none. Before it begins, that of any version that it may begin with."""
+        if session.start is not None:
+            return self.scripts(session).timeout
+        return min(
+            (self.specs[one].timeout for one in session.versions if self.specs[one].timeout), default=0.0
+        )
+
+    def _earliest(self, session: Session) -> float:
+        """The first moment that its start can have been promised: no older session was left."""
+        older = [one for one in self.sessions.values() if one is not session and one.asked <= session.asked]
+        ends = [run.emptied for one in older for run in one.runs() if run.emptied is not None]
+        return max([session.asked, *ends])
 
     def asked_down(self, session: Session, now: float) -> float | None:
         """When its end was first wanted."""
@@ -156,7 +175,9 @@ class ServiceModel:
         if start is None and session.maybe:
             return AT_REST | {P.STARTING}
         if start is None:
-            return AT_REST if session.dead or asked is not None else self._not_begun(session)
+            given_up = AT_REST | {P.STOPPING} if session.murky else frozenset[ServicePhase]()
+            at_rest = session.dead or asked is not None
+            return given_up | (AT_REST if at_rest else self._not_begun(session))
         if session.alive:
             if session.murky and start.known is None and session.released is None:
                 return frozenset({P.STARTING, P.RUNNING, P.STOPPING})
@@ -187,7 +208,7 @@ class ServiceModel:
         if session.released is None or (
             session.start is not None
             and scripts.timeout
-            and session.released > session.start.at + scripts.timeout
+            and session.released > self._earliest(session) + scripts.timeout
             and self.ready_at(session) is None
         ):
             return frozenset({P.FAILED})
@@ -225,13 +246,13 @@ class ServiceModel:
             )
         return (
             ("twice in a session" if session.stop is not None else "")
-            or ("though nobody asked for a stop" if asked is None else "")
+            or ("though nobody asked for a stop" if asked is None and not session.murky else "")
             or ("though start had ended before" if _past(session.start.known, asked or now, lag) else "")
             or ("by force" if session.forced and now - (asked or now) > lag else "")
         )
 
     def may_terminate(self, session: Session, now: float) -> str:
-        if self.asked_down(session, now) is None:
+        if self.asked_down(session, now) is None and not session.murky:
             return "though nobody wants it to end"
         stop = self.scripts(session).stop
         return "though it has a stop command" if stop and "#: cannot" not in stop else ""
@@ -249,7 +270,7 @@ class ServiceModel:
                 )
                 return "" if due or after_stop else "before its deadline"
             case RunRole.READY:
-                left = asked is not None or self.ready_at(session) is not None
+                left = asked is not None or session.murky or self.ready_at(session) is not None
                 return "" if left or (start is not None and start.known is not None) else "while STARTING"
             case _:
                 return "" if now >= seen.at + GRACE - EXACT else "before its deadline"

@@ -8,7 +8,7 @@ from runner_agent.core.endings import still_there, with_last_line
 from runner_agent.core.explanation import Explanation, Present, how_it_ended, run_seen, whole, with_pid
 from runner_agent.core.proc import alive, signalable
 from runner_agent.core.service import pending
-from runner_agent.core.session import over, readiness_limit
+from runner_agent.core.session import over, readiness_due
 from runner_agent.core.wishes import NO_COMMANDS, startable
 from runner_agent.model.ids import Instant
 from runner_agent.model.phases import RunRole, ServicePhase, Trigger
@@ -100,9 +100,9 @@ def _ended(service: Service, run: ServiceRun) -> str:
 def _up(run: ServiceRun, at: Present) -> tuple[str, Instant | None]:
     match run.start:
         case Starting(waits=waits) if waits:
-            return f"its start command waits: {waits}", None
+            return f"its start command waits: {waits}", readiness_due(run)
         case Idle() | Starting():
-            return "its start command is about to run", None
+            return "its start command is about to run", readiness_due(run)
         case Live(at=since, handle=handle) if run.is_ready:
             how = (
                 f"`ready` succeeded at attempt {run.attempts}"
@@ -110,11 +110,8 @@ def _up(run: ServiceRun, at: Present) -> tuple[str, Instant | None]:
                 else "it has no ready command to wait for"
             )
             return f"its start command runs for {whole(at.now - since)}{with_pid(handle)}; {how}", None
-        case Live(at=since):
-            limit = readiness_limit(run)
-            return f"waiting for `ready` to exit 0: {_attempt(run, at)}", (
-                Instant(since + limit) if limit else None
-            )
+        case Live():
+            return f"waiting for `ready` to exit 0: {_attempt(run, at)}", readiness_due(run)
         case Ended(ending=ending) | Gone(ending=ending):
             return f"{how_it_ended('start', ending)} by itself; what it left behind is being ended", None
         case _:
@@ -141,20 +138,21 @@ def _attempt(run: ServiceRun, at: Present) -> str:
 
 def _evidence(run: ServiceRun, at: Present) -> tuple[str, ...]:
     """What else bears on a service that is not ready: the last attempt, and how long it may still take."""
+    due = readiness_due(run)
     if run.is_ready or not isinstance(run.start, Live):
-        return ()
+        return (_given_up(due, at),) if isinstance(run.start, Starting) and due is not None else ()
     told: list[str] = []
     last = run.last_attempt
     if last is not None and alive(run.ready):
         told.append(with_last_line(how_it_ended("the attempt before", last.ending), last.last_line))
     elif last is not None and last.last_line:
         told.append(f"its last line: {last.last_line}")
-    limit = readiness_limit(run)
-    if limit:
-        told.append(f"it is given up {at.until(Instant(run.start.at + limit))} if it is not ready by then")
-    else:
-        told.append("it has no readinessTimeout: it may take for ever")
+    told.append(_given_up(due, at) if due is not None else "it has no readinessTimeout: it may take for ever")
     return tuple(told)
+
+
+def _given_up(due: Instant, at: Present) -> str:
+    return f"it is given up {at.until(due)} if it is not ready by then"
 
 
 # --- down

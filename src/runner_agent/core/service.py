@@ -9,7 +9,7 @@ from runner_agent.core import ladder, proc
 from runner_agent.core.decisions import REST, Begin, Decision, Linger, Note, Remove, Spawn, do, rest
 from runner_agent.core.facts import NotReadyInTime, StopAsked, StopOverran
 from runner_agent.core.service_fold import after_reboot, fold
-from runner_agent.core.session import over, readiness_limit, stop_due
+from runner_agent.core.session import over, readiness_due, stop_due
 from runner_agent.core.timing import Timing
 from runner_agent.model.ids import BootMark, Instant
 from runner_agent.model.phases import RunRole, ServicePhase
@@ -71,15 +71,18 @@ def decide(service: Service, now: Instant, timing: Timing) -> Decision:
 
 
 def _decide_up(run: ServiceRun, now: Instant, timing: Timing) -> Decision:
+    due = readiness_due(run)
+    if due is not None and now >= due and not run.is_ready and not isinstance(run.start, (Ended, Gone)):
+        return do(Note(NotReadyInTime(now)))
     match run.start:
         case Idle():
             return do(Spawn(START))
         case Starting():
-            return REST
-        case Live(at=started):
+            return REST if due is None else rest(due)
+        case Live():
             if run.is_ready:  # the probe has done its duty
                 return ladder.kill(READY, run.ready, run.ready_kills, now, timing)
-            return _decide_readiness(run, started, now, timing)
+            return _decide_readiness(run, REST if due is None else rest(due), now, timing)
         case Ended() | Gone():
             leftovers = ladder.clear(START, run.start, run.start_kills, now, timing)
             return ladder.kill(READY, run.ready, run.ready_kills, now, timing) | leftovers
@@ -87,12 +90,8 @@ def _decide_up(run: ServiceRun, now: Instant, timing: Timing) -> Decision:
             assert_never(run.start)
 
 
-def _decide_readiness(run: ServiceRun, started: Instant, now: Instant, timing: Timing) -> Decision:
-    """Rules 3.3 and 3.4."""
-    limit = readiness_limit(run)
-    if limit and now >= started + limit:
-        return do(Note(NotReadyInTime(now)))
-    deadline = rest(Instant(started + limit)) if limit else REST
+def _decide_readiness(run: ServiceRun, deadline: Decision, now: Instant, timing: Timing) -> Decision:
+    """Rule 3.3, until the deadline of rule 3.4."""
     match run.ready:
         case Idle():
             return deadline | do(Spawn(READY))

@@ -25,12 +25,24 @@ from runner_agent.core.facts import (
     Waits,
 )
 from runner_agent.core.outputs import merged
-from runner_agent.core.session import may_start, over, role_proc, too_slow
+from runner_agent.core.session import may_start, over, readiness_due, role_proc, too_slow
 from runner_agent.core.timing import Timing
 from runner_agent.model.errors import IllegalFact
 from runner_agent.model.ids import Instant
 from runner_agent.model.phases import RunRole
-from runner_agent.model.runs import Attempt, Down, Exited, Gone, Idle, Kills, Live, ServiceRun, Up
+from runner_agent.model.runs import (
+    Attempt,
+    Down,
+    Ended,
+    Exited,
+    Gone,
+    Idle,
+    Kills,
+    Live,
+    ServiceRun,
+    Starting,
+    Up,
+)
 
 
 def fold(run: ServiceRun | None, fact: ServiceFact, timing: Timing) -> ServiceRun:
@@ -88,6 +100,9 @@ def _fold_run(run: ServiceRun, fact: RunFact) -> ServiceRun:
 def _fold_start(run: ServiceRun, fact: RunFact) -> ServiceRun:
     start = proc.fold(run.start, fact)
     match fact:
+        case Promised(at=at):
+            first = at if run.promised_at is None else run.promised_at
+            return replace(run, start=start, promised_at=first)
         case Spawned():
             up = isinstance(run.course, Up)  # asked to stop meanwhile, it never was RUNNING
             return replace(run, start=start, is_ready=up and not run.launch.commands.ready)
@@ -146,8 +161,21 @@ def _fold_killed(run: ServiceRun, role: RunRole, at: Instant) -> ServiceRun:
 
 
 def _fold_not_ready(run: ServiceRun, at: Instant) -> ServiceRun:
-    if not isinstance(run.course, Up) or not isinstance(run.start, Live) or run.is_ready:
+    if not isinstance(run.course, Up) or readiness_due(run) is None or run.is_ready:
         raise IllegalFact("service", run, NotReadyInTime(at))
+    match run.start:
+        case Idle() | Starting():
+            waited = proc.waits(run.start)
+            why = f"it waited: {waited}" if waited else "its start command had not begun"
+            return replace(run, failure=f"{too_slow(run)}; {why}", course=Down(at))
+        case Ended() | Gone():
+            raise IllegalFact("service", run, NotReadyInTime(at))
+        case Live():
+            pass
+        case _:
+            assert_never(run.start)
+    if waited := proc.waits(run.ready):
+        return replace(run, failure=f"{too_slow(run)}; `ready` waited: {waited}", course=Down(at))
     known = run.last_attempt is not None and not proc.alive(run.ready)
     last_line = run.last_attempt.last_line if known and run.last_attempt else ""
     return replace(run, failure=with_last_line(too_slow(run), last_line), course=Down(at))

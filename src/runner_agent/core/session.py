@@ -5,6 +5,7 @@ from typing import assert_never
 from runner_agent.core import proc
 from runner_agent.core.endings import seconds
 from runner_agent.core.timing import NANOSECONDS
+from runner_agent.model.ids import Instant
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Down, Ended, Gone, Idle, Live, NotStarted, Proc, ServiceRun, Starting
 
@@ -67,8 +68,17 @@ def in_vain(run: ServiceRun, role: RunRole) -> bool:
 
 
 def readiness_limit(run: ServiceRun) -> float:
-    """Seconds the service may take to become ready once its process exists; 0 is no limit (rule 3.4)."""
+    """Seconds the session may take to become ready; 0 is no limit (rule 3.4)."""
     return (run.launch.readiness_timeout or 0) / NANOSECONDS
+
+
+def readiness_due(run: ServiceRun) -> Instant | None:
+    """When it must be ready, whatever it waits for until then; None for no limit, or if it has not begun."""
+    limit = readiness_limit(run)
+    begun = run.promised_at
+    if begun is None and isinstance(run.start, (Starting, Live)):  # as an older version wrote it
+        begun = run.start.at
+    return Instant(begun + limit) if limit and begun is not None else None
 
 
 def too_slow(run: ServiceRun) -> str:

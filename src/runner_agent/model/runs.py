@@ -210,7 +210,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ServiceRun:
-    """Everything the reconciler knows of one session of a service."""
+    """Everything the reconciler knows of one session of a service.
+
+    `promised_at`: when its `start` was first promised, which readinessTimeout counts from (rule 3.4).
+    """
 
     session: SessionId
     boot: BootMark
@@ -228,6 +231,7 @@ class ServiceRun:
     failure: str = ""
     survivors: tuple[Survivor, ...] = ()
     output: Outputs = field(default_factory=dict[str, str])
+    promised_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True)
