@@ -22,7 +22,7 @@ from runner_agent.model.errors import CannotStart, Unavailable
 from runner_agent.model.ids import Reference, RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.specs import Anywhere
-from tests.executors.strange_engine import after_version, answering, http
+from tests.support.strange_engine import after_version, answering, http
 
 STRANGE = {
     "redirection": http("301 Moved Permanently", b"", "text/html", "Location: /v1.41/images/x/json"),
