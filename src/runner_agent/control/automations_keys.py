@@ -183,8 +183,9 @@ SERVICE = Form(
         Key(
             "readinessTimeout",
             Takes.DURATION,
-            "How long `ready` may take to succeed; then the service is brought down and has failed. At most a"
-            " day; absent or 0s: for ever.",
+            "How long it may take to be ready, counted from its start: what it waits for, as an image that is"
+            " pulled, is included. Then it is brought down and has failed. At most a day; absent or 0s: for"
+            " ever.",
         ),
     ),
     habits.SERVICE_MEANT,
