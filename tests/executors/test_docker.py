@@ -539,6 +539,37 @@ async def test_no_engine_is_told_and_tried_again(own: Theatre) -> None:
     await own.over(handle)
 
 
+async def test_an_engine_that_goes_away_before_the_start_is_asked_again(own: Theatre) -> None:
+    """The container is made, and not started: nobody waits for that who may be told to stop meanwhile."""
+    requests = [own.request("exit 6"), own.request("exit 7")]
+    for request in requests:
+        await own.executor.prepare_box(request, own.executor.make_folder(request.run_id))
+    own.place.engine.stop()
+    for request in requests:
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="cannot be reached"):
+                await own.executor.start(request)
+    goes_on, given_up = requests
+    handle = await own.executor.find(given_up.run_id)
+    assert handle is not None
+    await own.executor.terminate(handle)
+    assert isinstance(await own.executor.wait_ended(handle), NotStarted)
+    await own.over(handle)
+    own.place.engine.start()
+
+    async def started() -> bool:
+        try:
+            await own.executor.start(goes_on)
+        except Unavailable:
+            return False
+        return True
+
+    await until(started)
+    handle = await own.executor.start(goes_on)
+    assert await own.executor.wait_ended(handle) == Exited(6)
+    await own.over(handle)
+
+
 async def test_runs_outlive_an_engine_that_keeps_containers(own: Theatre) -> None:
     """With live-restore: no byte lost or doubled, signals and exit code while it is away."""
     handle = await own.start(

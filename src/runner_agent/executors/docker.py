@@ -32,7 +32,7 @@ from runner_agent.executors.held import SUPERVISOR_LOST, HeldRuns
 from runner_agent.executors.holders import Holder, holder_of, readable, wait_gone
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.launcher import attend, box, inmate, procs, records
-from runner_agent.launcher.attend_container import BEGUN, PLAN, WORD
+from runner_agent.launcher.attend_container import AWAY, BEGUN, PLAN, WORD
 from runner_agent.model.errors import CannotStart, Unavailable
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import RunId
@@ -114,6 +114,8 @@ class DockerExecutor(HeldRuns):
         finally:
             os.close(word)
         if not (folder / BEGUN).exists():
+            if why := _away(folder):
+                raise Unavailable(why)
             await self._over_already(handle, _image(request))
         return handle
 
@@ -160,9 +162,15 @@ class DockerExecutor(HeldRuns):
         }
 
     async def _until_begun(self, holder: Holder, word: int) -> None:
-        """Until the attendant has hung up, or is gone: it had no word to hang up if it died too soon."""
+        """Until the attendant has hung up, or is gone: it had no word to hang up if it died too soon.
+
+        One that has found the Engine away has hung up, too, before somebody asked again.
+        """
         pinned = holder.pin(self.boot)
-        if pinned is None or (holder.folder / BEGUN).exists():
+        if pinned is None:
+            return
+        if _away(holder.folder) or (holder.folder / BEGUN).exists():
+            os.close(pinned)
             return
         try:
             await readable(word, pinned)
@@ -246,6 +254,14 @@ class DockerExecutor(HeldRuns):
             except (Unavailable, CannotStart):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST)
+
+
+def _away(folder: Path) -> str:
+    """Why the attendant cannot start the container yet; "" if it does not wait for the Engine."""
+    try:
+        return str(json.loads((folder / AWAY).read_bytes())["why"])
+    except (OSError, ValueError, KeyError):
+        return ""
 
 
 def _image(request: RunRequest) -> str:

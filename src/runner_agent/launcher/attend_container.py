@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runner_agent.launcher.wire import Message
 
-PLAN, BEGUN, WORD = "plan", "begun", "word"
+PLAN, BEGUN, WORD, AWAY = "plan", "begun", "word", "away"
 STOPPED = "it was stopped before its container could be started"
 REMOVED = "its container was removed by somebody else"
 ENGINE_GONE = "the Docker Engine was stopped, and the container with it"
@@ -63,7 +63,7 @@ class Attendant:
         self._poll = select.poll()
         self._poll.register(self._wishes.ear, select.POLLIN)
         self._poll.register(self._box.told, select.POLLIN)
-        self._asked = self._killed = False
+        self._asked = self._killed = self._away = False
         self._kill_again = Pause()
 
     def until_ended(self) -> "Message":
@@ -96,7 +96,6 @@ class Attendant:
     def _start(self) -> "Message | None":
         """None once it is started; else how that ended. An Engine that is away is waited for."""
         pause = Pause()
-        told = False
         while True:
             if self._wishes.terminate or self._wishes.kill:
                 return {"how": "not_started", "reason": STOPPED}
@@ -104,9 +103,9 @@ class Attendant:
                 self._engine.ask("POST", f"{self._path}/start")  # once more does nothing
                 state = self._state()
             except Away as away:
-                if not told:
+                if not self._away:
                     say(f"{away}; trying again until it answers")
-                    told = True
+                    self._tell_away(str(away))
                 self._wait(pause.next())
                 continue
             except Refusal as refusal:
@@ -130,15 +129,34 @@ class Attendant:
 
     def _settled(self) -> None:
         """The agent waits to hear whether the command begins; it has begun, or never will."""
-        if self._word < 0:
+        if self._word < 0 and not self._away:
             return
         if self._box.begun and self._inmate is not None:
             try:
                 records.write(self._folder, BEGUN, self._inmate.record())
             except OSError:  # it only names survivors
                 pass
-        os.close(self._word)
-        self._word = -1
+        if self._away:
+            self._away = False
+            try:
+                os.unlink(f"{self._folder}/{AWAY}")
+            except OSError:
+                pass
+        self._hang_up()
+
+    def _tell_away(self, why: str) -> None:
+        """The agent need not wait here: it asks again, and may be asked to stop meanwhile."""
+        try:
+            records.write(self._folder, AWAY, {"why": why})
+        except OSError:  # then it waits
+            return
+        self._away = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._word >= 0:
+            os.close(self._word)
+            self._word = -1
 
     # ------------------------------------------------------------------ meanwhile
 
