@@ -187,9 +187,8 @@ async def until_alone(stage: Theatre, handle: Handle, command: str) -> None:
 async def test_variables_of_the_command_are_its_own(stage: Theatre) -> None:
     """What keeps the container sets none of them, and its init's is not the command's."""
     names = ("shell", "code", "order", "IFS_", "TINI_KILL_PROCESS_GROUP", "place")
-    request = stage.request(
-        f'echo "{" ".join(f"${name}" for name in names)}"', **{n: f"<{n}>" for n in names}
-    )
+    request = stage.request(f'echo "{" ".join(f"${name}" for name in names)}"')
+    request = replace(request, env={**request.env, **{name: f"<{name}>" for name in names}})
     handle = await stage.executor.start(request)
     await stage.over(handle)
     other = await stage.start('echo "${TINI_KILL_PROCESS_GROUP-unset}"')
@@ -463,12 +462,14 @@ async def test_a_stop_command_in_a_paused_container_is_told_why(stage: Theatre) 
 
 def freeze(pid: int) -> None:
     """All of its cgroup, of whichever version, past the Engine."""
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, kinds, path = line.split(":", 2)
+    places = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    for _, kinds, path in places:
         if kinds == "freezer":
             Path(f"/sys/fs/cgroup/freezer{path}/freezer.state").write_text("FROZEN")
             return
-    Path(f"/sys/fs/cgroup{path}/cgroup.freeze").write_text("1")
+    for _, kinds, path in places:
+        if not kinds:
+            Path(f"/sys/fs/cgroup{path}/cgroup.freeze").write_text("1")
 
 
 async def test_out_of_memory_is_told(stage: Theatre) -> None:
