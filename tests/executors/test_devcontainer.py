@@ -19,6 +19,7 @@ from runner_agent.model.errors import CannotStart
 from runner_agent.model.runs import Exited, Lost, Signaled
 from tests.executors.conformance import Stage
 from tests.executors.devcontainers import DevContainerPlace, in_a_dev_container
+from tests.executors.test_conformance import MachinePlace
 from tests.support.engine import Engine
 from tests.support.escapes import ESCAPES, Escape
 from tests.support.images import USER_ID
@@ -188,6 +189,33 @@ async def test_a_run_frozen_in_its_own_cgroup_is_killed(scratch: Path, engine: E
         await stage.executor.kill(handle)
         assert await stage.executor.wait_ended(handle) == Signaled(9)
         await stage.over(handle)
+
+
+async def test_a_run_on_the_machine_is_killed_in_the_freezer_too(scratch: Path, engine: Engine) -> None:
+    """Rule 3.9: as in a container, whoever put it there. Beside an Engine, for that may be root."""
+    places = [one for one in (Path("/sys/fs/cgroup/freezer"), Path("/sys/fs/cgroup")) if one.is_dir()]
+    folder = places[0] / f"{engine.root.name}-frozen"
+    folder.mkdir()
+    async with staged(scratch, engine) as (_, place):
+        stage = Stage(MachinePlace(place.folder, 4.0))
+        try:
+            handle = await stage.start("trap '' TERM; setsid sleep 54321 & echo up; sleep 54321")
+            await stage.until_written("up")
+            alive = [look(one.pid) for one in await stage.executor.survivors(handle)]
+            for one in alive:
+                assert one is not None
+                (folder / "cgroup.procs").write_text(str(one.pid))
+            version_1 = (folder / "freezer.state").exists()
+            (folder / ("freezer.state" if version_1 else "cgroup.freeze")).write_text(
+                "FROZEN" if version_1 else "1"
+            )
+            await stage.executor.kill(handle)
+            assert await stage.executor.wait_ended(handle) == Signaled(9)
+            await stage.over(handle)
+            assert [one for one in alive if one is not None and one.alive] == []
+        finally:
+            await stage.executor.aclose()
+            folder.rmdir()
 
 
 async def test_an_unknown_user_is_told(scratch: Path, engine: Engine) -> None:

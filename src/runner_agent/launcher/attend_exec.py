@@ -105,7 +105,7 @@ class Attendant:
         line.shutdown(socket.SHUT_WR)
         self._poll.register(leader.descriptor, select.POLLIN)
         while not leader.over():
-            self._wait(None)
+            self._wait(_LOOK if self._wishes.kill else None)  # until it dies of it
         self._poll.unregister(leader.descriptor)
         self._mirror.copy()
         line.close()

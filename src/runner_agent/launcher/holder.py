@@ -9,7 +9,7 @@ import os
 import signal
 import time
 
-from runner_agent.launcher import cgroup, loglines, procs, records, wire
+from runner_agent.launcher import cgroup, freezer, loglines, procs, records, wire
 from runner_agent.launcher.ear import ear, wait
 from runner_agent.launcher.signal_names import signal_name
 from runner_agent.launcher.wire import cast
@@ -145,7 +145,10 @@ class Holder:
             return self._round_again.due
         if self._order.cgroup:
             cgroup.kill(self._order.cgroup)
-        if procs.kill_round() or not self._childless:
+        struck = procs.kill_round()
+        for proc in struck:
+            freezer.release(proc.pid)
+        if struck or not self._childless:
             return self._round_again.after(now)
         return NEVER
 
