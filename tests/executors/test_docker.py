@@ -337,10 +337,9 @@ async def test_a_container_of_somebody_else_is_never_ended_for_ours(stage: Theat
     handle = await stage.start("echo up; sleep infinity")
     await stage.until_written("up")
     own = str(engine.ask("GET", f"/containers/{stage.name(handle)}/json")["Id"])
-    labels = engine.ask("GET", f"/containers/{own}/json")["Config"]
-    assert isinstance(labels, dict)
+    labels = cast("dict[str, object]", engine.ask("GET", f"/containers/{own}/json")["Config"])
     engine.remove(own)
-    other = {"Image": "bash:test", "Cmd": ["sleep", "infinity"]}
+    other: dict[str, object] = {"Image": "bash:test", "Cmd": ["sleep", "infinity"]}
     theirs = [
         engine.container(stage.name(handle), other),
         engine.container("with-our-labels", {**other, "Labels": labels["Labels"]}),

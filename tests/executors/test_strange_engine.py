@@ -148,9 +148,10 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 @pytest.mark.parametrize("told", [*STRANGE.values(), *LATER.values()], ids=[*STRANGE, *LATER])
 def test_doctor_says_so_too(told: bytes, scratch: Path) -> None:
     with answering(scratch, lambda _: told) as address:
-        finding = dev_container(Choice(address), "dev", scratch)
-    assert finding.verdict is not Verdict.OK
-    assert finding.advice
+        findings = [dev_container(Choice(address), "dev", scratch), engine_finding(Choice(address))]
+    for finding in findings:
+        assert finding.verdict is not Verdict.OK
+        assert finding.advice
 
 
 # --- contexts of the docker command

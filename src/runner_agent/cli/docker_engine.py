@@ -36,6 +36,9 @@ def engine(choice: Choice) -> Finding:
         return remark(_CHECK, f"{address}: {reason.lower()}", f"{_NEED}; start Docker or set DOCKER_HOST")
     if status != 200:
         return remark(_CHECK, f"{address}: status {status}", f"{_NEED}; look at the Engine's own log")
+    if not version:
+        what = f"{address}: what answers there is no Docker Engine"
+        return remark(_CHECK, what, f"{_NEED}; set DOCKER_HOST to one")
     return ok(_CHECK, f"{address}, API {version}")
 
 
@@ -46,7 +49,7 @@ def dev_container(choice: Choice, selector: str, workspace: Path) -> Finding:
 
     check = "dev container"
     try:
-        found, absence = look(choice.address(), Selector(selector), workspace, os.environ)
+        found, absence = look(choice.address(), Selector(selector), workspace, choice.environ)
     except (Away, Refusal, CannotStart) as error:
         return remark(check, str(error), "start Docker: until then automations without `runsOn` wait")
     if found is None:
@@ -65,7 +68,7 @@ def dev_container(choice: Choice, selector: str, workspace: Path) -> Finding:
 
 
 def _ping(address: str) -> tuple[int, str]:
-    """The status and the API's version. Raises OSError, ValueError."""
+    """The status and the API's version, "" if it tells none. Raises OSError, ValueError."""
     with _connected(address) as connection:
         connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
         answer = b""
@@ -78,7 +81,7 @@ def _ping(address: str) -> tuple[int, str]:
     if len(fields) < 2 or not fields[0].startswith("HTTP/") or not fields[1].isdigit():
         raise ValueError("what answers there does not speak HTTP")
     versions = [line.partition(":")[2].strip() for line in headers if line.lower().startswith("api-version:")]
-    return int(fields[1]), versions[0] if versions else "unknown"
+    return int(fields[1]), versions[0] if versions else ""
 
 
 def _connected(address: str) -> socket.socket:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 from typing import cast
 
@@ -14,11 +15,15 @@ USUAL = "unix:///var/run/docker.sock"
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """DOCKER_HOST and DOCKER_CONTEXT, "" for unset; `config`: the folder of the docker command's settings."""
+    """DOCKER_HOST and DOCKER_CONTEXT, "" for unset; `config`: the folder of the docker command's settings.
+
+    `environ` is the environment that they are from.
+    """
 
     host: str = ""
     context: str = ""
     config: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, compare=False)
 
     def address(self) -> str:
         """`unix:///path` or `tcp://host:port`, or whatever else stands there. Read anew at each call.
@@ -73,5 +78,8 @@ def choice(environ: Mapping[str, str]) -> Choice:
     """As an environment says."""
     config = environ.get("DOCKER_CONFIG", "")
     return Choice(
-        environ.get("DOCKER_HOST", ""), environ.get("DOCKER_CONTEXT", ""), Path(config) if config else None
+        environ.get("DOCKER_HOST", ""),
+        environ.get("DOCKER_CONTEXT", ""),
+        Path(config) if config else None,
+        environ,
     )
