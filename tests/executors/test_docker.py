@@ -539,37 +539,6 @@ async def test_no_engine_is_told_and_tried_again(own: Theatre) -> None:
     await own.over(handle)
 
 
-async def test_an_engine_that_goes_away_before_the_start_is_asked_again(own: Theatre) -> None:
-    """The container is made, and not started: nobody waits for that who may be told to stop meanwhile."""
-    requests = [own.request("exit 6"), own.request("exit 7")]
-    for request in requests:
-        await own.executor.prepare_box(request, own.executor.make_folder(request.run_id))
-    own.place.engine.stop()
-    for request in requests:
-        for _ in range(2):
-            with pytest.raises(Unavailable, match="cannot be reached"):
-                await own.executor.start(request)
-    goes_on, given_up = requests
-    handle = await own.executor.find(given_up.run_id)
-    assert handle is not None
-    await own.executor.terminate(handle)
-    assert isinstance(await own.executor.wait_ended(handle), NotStarted)
-    await own.over(handle)
-    own.place.engine.start()
-
-    async def started() -> bool:
-        try:
-            await own.executor.start(goes_on)
-        except Unavailable:
-            return False
-        return True
-
-    await until(started)
-    handle = await own.executor.start(goes_on)
-    assert await own.executor.wait_ended(handle) == Exited(6)
-    await own.over(handle)
-
-
 async def test_runs_outlive_an_engine_that_keeps_containers(own: Theatre) -> None:
     """With live-restore: no byte lost or doubled, signals and exit code while it is away."""
     handle = await own.start(
@@ -621,36 +590,48 @@ async def test_an_engine_that_takes_its_containers_along(own: Theatre) -> None:
 
 
 async def test_an_engine_that_goes_away_between_create_and_start(own: Theatre) -> None:
-    """The attendant waits for it, and says so; it is started once."""
+    """The attendant waits for it, and says so; whoever asks is told, and asks again; it is started once."""
     request = own.request("echo begun; exit 3")
     folder = own.executor.make_folder(request.run_id)
     await own.executor.prepare_box(request, folder)
     plan = json.loads((folder / "plan").read_text())
     assert plan["id"]
     own.place.engine.stop()
-    starting = asyncio.create_task(own.executor.start(request))
-    await until(lambda: "trying again until it answers" in own.text())
-    assert not starting.done()
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await own.executor.start(request)
+    assert "trying again until it answers" in own.text()
     own.place.engine.start()
-    handle = await starting
+
+    async def started() -> bool:
+        try:
+            await own.executor.start(request)
+        except Unavailable:
+            return False
+        return True
+
+    await until(started)
+    handle = await own.executor.start(request)
     assert await own.executor.wait_ended(handle) == Exited(3)
     await own.over(handle)
     assert own.written() == ["begun"]
 
 
-async def test_what_waits_for_its_engine_can_be_stopped(own: Theatre) -> None:
+@pytest.mark.parametrize("way", ["terminate", "kill"])
+async def test_what_waits_for_its_engine_can_be_stopped(own: Theatre, way: str) -> None:
     request = own.request("echo begun")
     folder = own.executor.make_folder(request.run_id)
     await own.executor.prepare_box(request, folder)
     own.place.engine.stop()
-    starting = asyncio.create_task(own.executor.start(request))
-    await until(lambda: "trying again until it answers" in own.text())
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        await own.executor.start(request)
     handle = await own.executor.find(request.run_id)
     assert handle is not None
-    await own.executor.kill(handle)
-    with pytest.raises(CannotStart, match="stopped before its container could be started"):
-        await starting
-    assert isinstance(await own.executor.wait_ended(handle), NotStarted)
+    await (own.executor.kill(handle) if way == "kill" else own.executor.terminate(handle))
+    ending = await own.executor.wait_ended(handle)
+    assert isinstance(ending, NotStarted)
+    assert ending.reason == "it was stopped before its container could be started"
+    await own.over(handle)
     own.place.engine.start()
     assert own.written() == []
 

@@ -113,8 +113,9 @@ class DockerExecutor(HeldRuns):
             await self._until_begun(holder_of(handle), word)
         finally:
             os.close(word)
+        why = _away(folder)  # looked at first: it goes once the other is there
         if not (folder / BEGUN).exists():
-            if why := _away(folder):
+            if why:
                 raise Unavailable(why)
             await self._over_already(handle, _image(request))
         return handle
