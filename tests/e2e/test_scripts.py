@@ -20,7 +20,7 @@ SERVER = "exec python3 -c 'import time; time.sleep(300)' "
 STOP = '# stop the server\npkill -f "node.*{0}" || true\necho "stopped {0}"\n'
 LOOP = "cd /\nps ax -o pid=,args= | grep '[p]robed-server' | while read -r p _; do kill $p; done"
 USERS = [
-    {},
+    dict[str, str](),
     pytest.param({"RUNNER_AGENT_RUN_AS": "nobody"}, marks=pytest.mark.skipif(not ROOT_OR_CI, reason="root")),
 ]
 

@@ -133,10 +133,8 @@ def _lines(letters: str, size: int) -> str:
 
 LONG = {
     "one line": "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=65_536)),
-    "lines": "\n".join(
-        "".join(random.Random(n).choices(string.ascii_letters + "+/", k=63)) for n in range(1024)
-    ),
-    "short lines": "\n".join("".join(random.Random(n).choices(string.digits, k=7)) for n in range(8192)),
+    "lines": _lines(string.ascii_letters + "+/", 63),
+    "short lines": _lines(string.digits, 7),
     "odd": "".join(random.Random(1).choices("\"&'/é =%+", k=60_000)),
 }
 
