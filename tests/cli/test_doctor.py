@@ -188,7 +188,7 @@ def test_an_agent_that_runs_is_looked_at_where_it_is(
     assert f"{place}/work/.ona/automations.yaml" in found["automations"]["found"]
     own = place / "own.yaml"
     own.write_text("services: {}\n")
-    info["automations"] = {"path": str(own)}  # type: ignore[assignment]
+    info["automations"] = {"path": str(own)}
     found = {each["check"]: each for each in json.loads(cli("doctor", "--json").out)["findings"]}
     assert str(own) in found["automations"]["found"]
     named = cli("doctor", "--workspace", str(tmp_path), "--json")

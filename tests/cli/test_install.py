@@ -149,7 +149,7 @@ def test_upstream_names_are_put_where_no_other_has_them(tmp_path: Path) -> None:
     assert _cli(*arguments).returncode == 0
     for name in ("gitpod", "ona"):
         assert (folder / name).stat().st_mode & 0o777 == 0o755
-        command = [folder / name, "environment", "port", "open", "3000"]
+        command = [str(folder / name), "environment", "port", "open", "3000"]
         told = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (told.returncode, told.stdout) == (0, "http://localhost:3000\n")
     assert _cli(*arguments).stdout == "", "done again it changes nothing"

@@ -189,5 +189,5 @@ def test_a_workspace_that_is_none(tmp_path: Path, kind: str) -> None:
 
 def test_a_configuration_nested_too_deep_is_told_and_no_traceback(tmp_path: Path) -> None:
     config = file_of(tmp_path / "c.yaml", "environment: " + "[" * 5_000)
-    with pytest.raises(InvalidArgument, match="c.yaml:1:46: nested more than 32 levels deep"):
+    with pytest.raises(InvalidArgument, match=r"c\.yaml:1:46: nested more than 32 levels deep"):
         load(ServeOptions(workspace=tmp_path, config=config), {"HOME": "/h"}, 1000)

@@ -78,7 +78,7 @@ class PlainView:
 
     def address(self, text: str) -> None:
         """A line that is to be clicked or copied: nothing stands before it, and nothing breaks it."""
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{self._woven.end().decode()}{text}\n")
         sys.stdout.flush()
 
     def make_room(self, labels: Iterable[str]) -> None:
