@@ -32,7 +32,7 @@ def test_list(cli: Cli) -> None:
 
 def test_list_executions(cli: Cli, fake: FakeAgent) -> None:
     """As the agent lists them, newest first: the time of day tells nothing (rule 4.9)."""
-    fake.executions.insert(0, execution(12, uuid(1), "RUNNING", created="2006-01-02T00:00:00Z"))
+    fake.executions.append(execution(12, uuid(1), "RUNNING", created="2006-01-02T00:00:00Z"))
     lines = cli("task", "list-executions", "build").out.splitlines()
     assert [line.split()[0] for line in lines] == ["ID", uuid(12), uuid(11)]
     assert "2.5s" in lines[2]

@@ -63,6 +63,7 @@ def test_after_a_crash_nothing_is_fired_twice_and_ages_are_real(stage: Stage) ->
     stage.start()
     assert stage.ok("trigger", "postEnvironmentStart")
     wait_until(lambda: runs(stage, "slow") and runs(stage, "web"), what="both run")
+    wait_until(lambda: stage.phase("web") == "RUNNING", what="the agent has noted it")
     began = time.monotonic()
     stage.daemon.sigkill()
     wait_until(lambda: time.monotonic() - began > 3, what="they have an age")
