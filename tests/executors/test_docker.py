@@ -600,7 +600,7 @@ async def test_an_engine_that_goes_away_between_create_and_start(own: Theatre) -
     for _ in range(2):
         with pytest.raises(Unavailable, match="cannot be reached"):
             await own.executor.start(request)
-    assert "trying again until it answers" in own.text()
+    await until(lambda: "trying again until it answers" in own.text())
     own.place.engine.start()
 
     async def started() -> bool:
