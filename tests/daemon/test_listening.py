@@ -50,6 +50,18 @@ def test_a_stale_socket_is_replaced_and_a_live_one_refused(scratch: Path) -> Non
     second.close()
 
 
+def test_of_several_ports_the_first_that_is_free_is_taken() -> None:
+    """Two agents begun at once do not stumble over each other: it is bound, not looked for before."""
+    first = listen(("tcp:127.0.0.1:21780-21799",))
+    second = listen(("tcp:127.0.0.1:21780-21799",))
+    taken = [int(one.addresses[0].rpartition(":")[2]) for one in (first, second)]
+    assert 21780 <= taken[0] < taken[1] <= 21799
+    with pytest.raises(CannotListen, match=f"{taken[1]}: the address is in use"):
+        listen((f"tcp:127.0.0.1:{taken[1]}-{taken[1]}",))
+    first.close()
+    second.close()
+
+
 def test_what_fails_leaves_nothing_bound(scratch: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

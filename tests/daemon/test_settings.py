@@ -126,7 +126,18 @@ def test_lists_and_maps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["unix:", "tcp:host", "tcp::80", "tcp:host:65536", "tcp:host:http", "/path", "http://x:1"]
+    "text",
+    [
+        "unix:",
+        "tcp:host",
+        "tcp::80",
+        "tcp:host:65536",
+        "tcp:host:http",
+        "/path",
+        "http://x:1",
+        "tcp:h:2-1",
+        "tcp:h:1-x",
+    ],
 )
 def test_an_address_that_is_none(text: str) -> None:
     with pytest.raises(InvalidArgument, match=r"unix:PATH or tcp:HOST:PORT"):

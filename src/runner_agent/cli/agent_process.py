@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,7 +12,8 @@ from pathlib import Path
 from runner_agent.cli.exits import FAILED, Quit
 from runner_agent.client.addresses import Endpoint, read_agent_file
 
-PORTS = range(7780, 7800)
+PORTS = "7780-8779"
+"""Where the page is: the first of these that is free."""
 READY_WITHIN = 60.0
 """Seconds. The agent is ready within a quarter of one, unless it has thousands of runs to adopt."""
 LOOK_EVERY = 0.02
@@ -115,19 +115,6 @@ def _holder_lives(state_dir: Path) -> bool:
     except (OSError, ValueError):
         return False
     return Path(f"/proc/{pid}").exists()
-
-
-def free_port() -> int:
-    """The first of the usual ports that nobody listens on, else 0: any free one."""
-    for port in PORTS:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    return 0
 
 
 def of_the_caller() -> Mapping[str, str]:

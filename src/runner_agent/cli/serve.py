@@ -17,7 +17,10 @@ _PR_SET_PDEATHSIG = 1
 @click.option("--state-dir", metavar="DIR", type=FOLDER, help="Where state and logs are kept.")
 @click.option("--workspace", metavar="DIR", type=FOLDER, help="Where commands run.")
 @click.option(
-    "--listen", metavar="ADDRESS", multiple=True, help="unix:PATH or tcp:HOST:PORT. May be repeated."
+    "--listen",
+    metavar="ADDRESS",
+    multiple=True,
+    help="unix:PATH or tcp:HOST:PORT; of PORT-PORT the first that is free. May be repeated.",
 )
 @click.option(
     "--automations", metavar="FILE", type=click.Path(path_type=Path), help="The file to apply at start."

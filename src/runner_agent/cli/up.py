@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner_agent.cli.agent_process import NotStarted, free_port, of_the_caller, quicker
+from runner_agent.cli.agent_process import PORTS, NotStarted, of_the_caller, quicker
 from runner_agent.cli.completing import complete_file
 from runner_agent.cli.environs import given, wanted
 from runner_agent.cli.exits import INVALID, Quit
@@ -179,7 +179,7 @@ def _listen(settings: "Settings") -> list[str]:
     """Where `serve` would listen anyhow, and over TCP for a browser."""
     addresses = list(settings.listen)
     if not any(address.startswith("tcp:") for address in addresses):
-        addresses.append(f"tcp:127.0.0.1:{free_port()}")
+        addresses.append(f"tcp:127.0.0.1:{PORTS}")
     return [word for address in addresses for word in ("--listen", address)]
 
 

@@ -29,13 +29,13 @@ class Inherited:
             return None
         return self._take(lambda one: one.family == socket.AF_UNIX and one.getsockname() == path)
 
-    def tcp(self, host: str, port: int) -> socket.socket | None:
+    def tcp(self, host: str, ports: Sequence[int]) -> socket.socket | None:
         """The one bound there, if it was handed over; port 0 is any: an address once found is kept."""
         return self._take(
             lambda one: (
                 one.family in {socket.AF_INET, socket.AF_INET6}
                 and one.getsockname()[0] == host
-                and port in {0, one.getsockname()[1]}
+                and (0 in ports or one.getsockname()[1] in ports)
             )
         )
 

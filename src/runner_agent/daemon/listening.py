@@ -13,7 +13,7 @@ from pathlib import Path
 from runner_agent.api.listeners import CannotListen, bind_tcp, bind_unix
 from runner_agent.client.addresses import TcpAddress, UnixAddress
 from runner_agent.daemon.inherited import Inherited
-from runner_agent.daemon.settings import parse_listen
+from runner_agent.daemon.settings import parse_listen, ports_of
 from runner_agent.daemon.user import User
 from runner_agent.model.frozen import dataclass
 
@@ -86,8 +86,8 @@ def listen(
                     addresses.append(f"unix:{path}")
                     unix_path = unix_path or path
                 case TcpAddress(host=host):
-                    asked = parse_port(text)
-                    bound.append(inherited.tcp(host, asked) or bind_tcp(host, asked))
+                    ports = ports_of(text)
+                    bound.append(inherited.tcp(host, ports) or _first_free(host, ports))
                     port = bound[-1].getsockname()[1]
                     name = f"[{host}]" if ":" in host else host
                     addresses.append(f"tcp:{name}:{port}")
@@ -109,9 +109,12 @@ def _reachable(address: str) -> str:
     return f"{_LOOPBACK.get(host, host)}:{port}"
 
 
-def parse_port(text: str) -> int:
-    """The port of a tcp: address."""
-    return int(text.rpartition(":")[2])
+def _first_free(host: str, ports: Sequence[int]) -> socket.socket:
+    """Bound here and not looked for before: what is free may be another's a moment later."""
+    for port in ports[:-1]:
+        with suppress(CannotListen):
+            return bind_tcp(host, port)
+    return bind_tcp(host, ports[-1])
 
 
 def _unix(path: Path) -> socket.socket:

@@ -254,7 +254,9 @@ def _fits(path: str | Path) -> bool:
 
 
 def parse_listen(text: str) -> Address:
-    """`unix:PATH` or `tcp:HOST:PORT`; port 0 takes a free one. Raises InvalidArgument."""
+    """`unix:PATH` or `tcp:HOST:PORT`; port 0 takes a free one, FIRST-LAST the first that is free. Raises
+    InvalidArgument.
+    """
     if text.startswith("unix:") and len(text) > len("unix:"):
         path = text.removeprefix("unix:").removeprefix("//")
         if not _fits(path):
@@ -267,8 +269,17 @@ def parse_listen(text: str) -> Address:
             )
         return UnixAddress(path)
     host, _, port = text.removeprefix("tcp:").rpartition(":")
-    if text.startswith("tcp:") and host and port.isdecimal() and int(port) < 65536:
-        return TcpAddress(host.strip("[]"), int(port))
+    if text.startswith("tcp:") and host and (ports := ports_of(port)):
+        return TcpAddress(host.strip("[]"), ports[0])
     raise InvalidArgument(
         Violation("--listen", f"cannot listen on {text!r}: give unix:PATH or tcp:HOST:PORT")
     )
+
+
+def ports_of(text: str) -> range:
+    """The ports in `7780` or `7780-7799`; none where it is neither."""
+    first, dash, last = text.rpartition(":")[2].partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()):
+        return range(0)
+    ports = range(int(first), int(last or first) + 1)
+    return ports if ports and ports[-1] < 65536 else range(0)
