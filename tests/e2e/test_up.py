@@ -176,7 +176,8 @@ def test_attached_it_outlives_a_restart_of_the_agent(stage: Stage) -> None:
 
 def test_of_two_begun_at_once_the_second_attaches(stage: Stage) -> None:
     """Interface: `up` beside a live agent of the same state directory attaches to it."""
-    stage.write_file(automations(tasks=(task_yaml("once", "echo here; sleep 1", more=DEVCONTAINER),)))
+    said = "while :; do echo here; sleep 0.1; done"  # who attaches reads from then on
+    stage.write_file(automations(tasks=(task_yaml("once", said, more=DEVCONTAINER),)))
     both = [stage.spawn("up", "--workspace", str(stage.workspace)) for _ in range(2)]
     told = [lines_until(each, "| here") for each in both]
     for each in both:
