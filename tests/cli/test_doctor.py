@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -181,7 +181,12 @@ def test_an_agent_that_runs_is_looked_at_where_it_is(
     content = {"pid": 1, "addresses": [fake.address], "environmentId": "e", "version": "1"}
     (place / "state/agent.json").write_text(json.dumps(content))
     (place / "s").chmod(0o600)
-    info = {"version": "1", "pid": 42, "workspace": f"{place}/work", "stateDir": f"{place}/state"}
+    info: dict[str, Any] = {
+        "version": "1",
+        "pid": 42,
+        "workspace": f"{place}/work",
+        "stateDir": f"{place}/state",
+    }
     fake.on["GetAgent"] = lambda _: {"agent": info}
     found = {each["check"]: each for each in json.loads(cli("doctor", "--json").out)["findings"]}
     assert f"{place}/state," in found["state"]["found"]

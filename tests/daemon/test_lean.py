@@ -1,8 +1,10 @@
 """A start made light changes nothing of what is started."""
 
+import os
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +22,11 @@ def test_a_module_stands_in_only_meanwhile() -> None:
     assert json.dumps({}) == "{}"
 
 
-def test_what_the_daemon_has_no_use_for_is_not_imported() -> None:
+def test_what_the_daemon_has_no_use_for_is_not_imported(tmp_path: Path) -> None:
     """Whoever imports them: `structlog`, imported too early, takes `rich` along, and with it 5 MiB."""
     told = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "runner_agent", "serve", "--listen", "nonsense"],
+        env={**os.environ, "RUNNER_AGENT_STATE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

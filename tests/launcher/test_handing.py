@@ -108,7 +108,10 @@ def test_the_arguments_tell_nothing_of_the_script(shared: Rig) -> None:
 
 
 @pytest.mark.skipif(not ROOT_OR_CI, reason="needs root")
-@pytest.mark.parametrize("shell", [BASH, "/bin/dash"])
+@pytest.mark.parametrize(
+    "shell",
+    [pytest.param(BASH, marks=pytest.mark.heavy), "/bin/dash"],  # bash tries to fork for 15 s
+)
 def test_a_script_that_could_not_be_read_has_not_succeeded(shared: Rig, shell: str) -> None:
     """No process can be had to read it with: the run has failed, instead of doing nothing."""
     order = Order(shared.order(argv=[shell, "-c", "echo on\nexit 0\n"], stdin="eval"))
