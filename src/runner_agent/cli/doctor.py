@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner_agent.cli.doctor_agent import running
-from runner_agent.cli.exits import FAILED, INVALID, Quit
+from runner_agent.cli.exits import FAILED, Quit, all_wrong
 from runner_agent.cli.finding import Finding, Verdict, broken
 from runner_agent.cli.options import FOLDER, STATE_HELP, with_output
 from runner_agent.cli.tables import emit
@@ -82,7 +82,7 @@ def _settings(state_dir: Path | None, workspace: Path | None) -> Settings:
     try:
         return load(options)
     except InvalidArgument as error:
-        raise Quit(INVALID, str(error)) from None
+        raise all_wrong(error) from None
 
 
 def _path(text: str) -> Path | None:

@@ -1,5 +1,9 @@
 """Exit codes, and which failure ends with which."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from runner_agent.client.errors import (
     AgentUnreachable,
     ApiError,
@@ -8,6 +12,9 @@ from runner_agent.client.errors import (
     NoSuchAutomation,
     WaitTimedOut,
 )
+
+if TYPE_CHECKING:
+    from runner_agent.model.errors import InvalidArgument
 
 DONE = 0
 FAILED = 1
@@ -33,6 +40,11 @@ class Quit(Exception):
         """`message` says what, where and what to do."""
         super().__init__(message)
         self.code = code
+
+
+def all_wrong(error: InvalidArgument) -> Quit:
+    """Every setting that cannot be used, a line each."""
+    return Quit(INVALID, "\n".join(map(str, error.violations)))
 
 
 def code_of(error: ClientError) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner_agent.cli.durations import Duration, show_limit, show_seconds
-from runner_agent.cli.exits import FAILED, INTERRUPTED, INVALID, Quit
+from runner_agent.cli.exits import FAILED, INTERRUPTED, Quit, all_wrong
 from runner_agent.cli.options import ADDRESS_HELP, FOLDER
 from runner_agent.cli.terminal import note, out
 from runner_agent.client.addresses import find_agent
@@ -134,7 +134,7 @@ def _settings(state_dir: Path | None, workspace: Path | None) -> Settings:
     try:
         return load(ServeOptions(state_dir=state_dir, workspace=workspace))
     except InvalidArgument as error:
-        raise Quit(INVALID, str(error)) from None
+        raise all_wrong(error) from None
 
 
 def _through(find: _Finder, name: str, timeout: float) -> Prebuild:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from runner_agent.cli.exits import FAILED, INVALID, Quit
+from runner_agent.cli.exits import FAILED, Quit, all_wrong
 from runner_agent.cli.options import FOLDER
 from runner_agent.cli.trigger_names import EVENTS
 
@@ -70,7 +70,7 @@ def serve(
     try:
         return run(options)
     except InvalidArgument as error:
-        raise Quit(INVALID, str(error)) from None
+        raise all_wrong(error) from None
     except RunnerError as error:
         raise Quit(FAILED, str(error)) from None
 

@@ -12,7 +12,7 @@ import click
 from runner_agent.cli.agent_process import PORTS, NotStarted, of_the_caller, quicker
 from runner_agent.cli.completing import complete_file
 from runner_agent.cli.environs import given, wanted
-from runner_agent.cli.exits import INVALID, Quit
+from runner_agent.cli.exits import INVALID, Quit, all_wrong
 from runner_agent.cli.files import STANDARD_INPUT, check
 from runner_agent.cli.options import FOLDER
 from runner_agent.cli.showing import Order
@@ -172,7 +172,7 @@ def _settings(state_dir: Path | None, workspace: Path) -> "Settings":
     try:
         return load(ServeOptions(state_dir=state_dir, workspace=workspace))
     except InvalidArgument as error:
-        raise Quit(INVALID, str(error)) from None
+        raise all_wrong(error) from None
 
 
 def _listen(settings: "Settings") -> list[str]:
