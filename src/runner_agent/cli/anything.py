@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_automation, complete_log
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_wait
 from runner_agent.cli.services import told, wish
@@ -60,6 +61,7 @@ def start(agent: Agent, refs: tuple[str, ...], wait: float | None, dont_wait: bo
       runner-agent start web build --wait=5m
     """
     _not_both(wait, dont_wait=dont_wait)
+    tell_broken(agent)
     with _named(agent, refs) as found:
         services, tasks = _parted(found)
         wish(services, agent.start_service, told("start", wait))
@@ -83,6 +85,7 @@ def restart(agent: Agent, refs: tuple[str, ...], wait: float | None, dont_wait: 
       runner-agent restart web build --wait
     """
     _not_both(wait, dont_wait=dont_wait)
+    tell_broken(agent)
     with _named(agent, refs) as found:
         services, tasks = _parted(found)
         wish(services, agent.restart_service, told("restart", wait))

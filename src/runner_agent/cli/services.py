@@ -157,6 +157,7 @@ def start(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
       runner-agent service start web
       runner-agent service start web worker --wait=60
     """
+    tell_broken(agent)
     with named(agent, refs) as services:
         wish(services, agent.start_service, told("start", wait))
         _started(agent, services, wait)
@@ -176,6 +177,7 @@ def restart(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
     Example:
       runner-agent service restart web --wait
     """
+    tell_broken(agent)
     with named(agent, refs) as services:
         wish(services, agent.restart_service, told("restart", wait))
         _started(agent, services, wait)
