@@ -165,7 +165,7 @@ def test_a_home_that_is_no_whole_path_is_none(environ: dict[str, str]) -> None:
 
 def test_a_home_that_may_not_be_looked_into(tmp_path: Path) -> None:
     """No file of settings is found there; that is no error."""
-    environ = {"HOME": "/proc/1/root/nonexistent"}
+    environ = {"HOME": str(Path("/proc/1/root", "nonexistent"))}
     assert load(ServeOptions(state_dir=Path("/s"), workspace=tmp_path), environ, 1000).log_level == "info"
 
 

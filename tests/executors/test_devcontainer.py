@@ -135,7 +135,7 @@ async def test_a_script_is_read_by_its_user_alone(scratch: Path, engine: Engine)
     async with staged(scratch, engine) as (stage, place):
         handle = await stage.start("echo up\nsleep 54321")
         await stage.until_written("up")
-        root = Path(f"/proc/{engine.pid(place.name)}/root/tmp")
+        root = Path(f"/proc/{engine.pid(place.name)}/root", "tmp")
         seen = (root / f".runner-agent-{handle.run_id}/script").stat()
         assert (seen.st_mode & 0o777, seen.st_uid, seen.st_gid) == (0o400, USER_ID, USER_ID)
         await stage.executor.kill(handle)
