@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -446,3 +447,20 @@ def test_rule_2_11_a_service_without_commands_fails_no_trigger(cli: Cli, fake: F
     told = cli("plan", "marker")
     assert (told.code, told.out) == (2, "")
     assert "marker cannot be started: it has no start command" in told.err
+
+
+def test_ctrl_c_while_modules_load_ends_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    code = (
+        "import runpy, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # whoever runs the tests
+        "runpy.run_module('runner_agent', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "status"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
