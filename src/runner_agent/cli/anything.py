@@ -154,6 +154,8 @@ def down(agent: Agent, wait: float | None, dont_wait: bool) -> None:
       runner-agent down --wait=30
     """
     from runner_agent.cli.awaited import Stopped
+    from runner_agent.cli.waiting import STOPPING, detaching
+    from runner_agent.cli.waiting import wait as waiting_for
 
     _not_both(wait, dont_wait=dont_wait)
     # Executions first: one that waits for a service would else fail because that is stopped.
@@ -162,13 +164,17 @@ def down(agent: Agent, wait: float | None, dont_wait: bool) -> None:
     if not services and not executions:
         note("Nothing runs.")
         return
-    _stop_executions(agent, executions)
-    wish(services, agent.stop_service)
-    if dont_wait:
-        note(f"Stop requested: {counted(len(services), 'service')}, {counted(len(executions), 'task')}.")
-        return
-    awaited = [*(_ended(agent, each) for each in executions), *(Stopped(agent, each) for each in services)]
-    _wait(agent, awaited, limit(wait) if wait is not None else None, "did not stop well.")
+    with detaching("runner-agent status", STOPPING):
+        _stop_executions(agent, executions)
+        wish(services, agent.stop_service)
+        if dont_wait:
+            note(f"Stop requested: {counted(len(services), 'service')}, {counted(len(executions), 'task')}.")
+            return
+        awaited = [
+            *(_ended(agent, each) for each in executions),
+            *(Stopped(agent, each) for each in services),
+        ]
+        waiting_for(agent, awaited, limit(wait) if wait is not None else None, "did not stop well.")
     note("Nothing runs any more; the agent stays.")
 
 
