@@ -17,7 +17,7 @@ import pytest
 from runner_agent.launcher import wire
 from runner_agent.launcher.nursery import Nursery, packet
 from runner_agent.launcher.order import Order
-from tests.launcher.rig import SOURCE, Failed, Rig, Run
+from tests.launcher.rig import SOURCE, Failed, Fields, Rig, Run
 from tests.support.processes import wait_until
 
 INTERNAL = 1 << 31 | 1 << 32  # signals 32 and 33 are the C library's own: no program can catch them
@@ -220,7 +220,8 @@ def test_why_it_did_not_begin_stands_in_the_log_and_in_its_record(shared: Rig) -
     ]
     found = shared.client.call("find", run_id=order["run_id"], dir=str(folder))["found"]
     assert isinstance(found, dict)
-    record = Run(folder, {"leader_pid": 0} | found).ended()
+    handle: Fields = {"leader_pid": 0, **found}
+    record = Run(folder, handle).ended()
     assert (record["how"], record["code"], record["reason"]) == (
         "not_started",
         127,
