@@ -302,6 +302,8 @@ async def terminate_reaches_the_whole_group(stage: Stage) -> None:
 async def a_command_may_clean_up_when_terminated(stage: Stage) -> None:
     handle = await stage.start("trap 'echo bye; exit 3' TERM; echo ready; sleep infinity")
     await stage.until_written("ready")
+    # A child that bash has forked, and that is not yet `sleep`, takes the signal by the trap, and sleeps on.
+    assert await still_waits(stage.executor.wait_ended(handle))
     await stage.executor.terminate(handle)
     assert await stage.executor.wait_ended(handle) == Exited(3)
     await stage.over(handle)
