@@ -115,6 +115,11 @@ class Sent(NamedTuple):
     headers: dict[str, str]
     body: bytes
 
+    def __repr__(self) -> str:
+        """Cut where it is long: Hypothesis makes one of each example."""
+        fields = (self.verb, self.target, self.headers, self.body)
+        return f"Sent({', '.join(repr(each)[:1000] for each in fields)})"
+
     def on_the_wire(self) -> bytes:
         """As bytes; the length is always right."""
         headers = {"host": "localhost", **self.headers, "content-length": str(len(self.body))}
