@@ -177,9 +177,9 @@ def busy(stage: Stage, *services: str) -> dict[str, str]:
         stage.agent.start_service(stage.id_of(service))
         stage.await_phase(service, "RUNNING")
     executions = {name: stage.agent.start_task(stage.id_of(name))["id"] for name in ("ends", "long")}
+    # RUNNING is shown when a run is promised; a run that had not begun would need the disk.
     wait_until(
-        lambda: all(phase_of(stage.agent.get_execution(one)) == "RUNNING" for one in executions.values()),
-        20,
+        lambda: sum("runningSince" in one for one in stage.agent.live()["steps"]) == len(executions), 20
     )
     return executions
 
