@@ -16,7 +16,7 @@ from tests.e2e.stage import automations, service_yaml, task_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Route
+    from playwright.sync_api import Browser
 
     from tests.browser.conftest import Opener
     from tests.e2e.stage import Stage
@@ -110,44 +110,34 @@ def test_a_failed_row_says_why(stage: Stage, visit: Visit) -> None:
 def test_what_runs_its_previous_definition_is_marked_and_mended_by_a_restart(
     stage: Stage, visit: Visit
 ) -> None:
-    changed = False
-
-    def tell(route: Route) -> None:
-        answer = route.fetch()
-        told = answer.json()
-        for each in told.get("services", []):
-            if each["reference"] == "aged" and changed:
-                each["previousDefinition"] = True
-        route.fulfill(response=answer, json=told)
-
-    visit.page.route("**/ListLiveStatus", tell)
     stage.apply(automations(services=(service_yaml("aged", "echo old; sleep 600"),)))
     stage.ok("service", "start", "aged", "--wait")
     visit.go("#/service/aged/logs")
     visit.phase("aged", "running")
     mark = visit.row("aged").locator(".previous")
     expect(mark).to_have_count(0)
-    changed = True
     stage.apply(automations(services=(service_yaml("aged", "echo new; sleep 600"),)))
     expect(mark).to_have_text("runs its previous definition")
-    changed = False
     visit.button("Restart to use the new one").click()
     visit.logged("new")
     expect(mark).to_have_count(0)
     expect(visit.button("Restart to use the new one")).to_have_count(0)
 
 
-def test_what_is_to_be_said_of_the_file_is_said(stage: Stage, visit: Visit) -> None:
-    def tell(route: Route) -> None:
-        answer = route.fetch()
-        told = answer.json()
-        told["agent"]["automations"] = {"path": "/x/a.yaml", "warning": "`b.yaml` is passed over"}
-        route.fulfill(response=answer, json=told)
-
-    expect(visit.page.locator("#banner")).to_have_text("")
-    visit.page.route("**/GetAgent", tell)
-    visit.page.reload()
-    expect(visit.page.locator("#banner")).to_have_text("b.yaml is passed over")
+def test_what_is_to_be_said_of_the_file_is_said(browser: Browser) -> None:
+    """Rule 2.8: of two default files the second is passed over."""
+    with staged() as stage:
+        for name in ("config.yaml", "automations.yaml"):
+            path = stage.workspace / ".ona" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(automations(tasks=(task_yaml("one", "true"),)))
+        stage.start(*TCP)
+        context = browser.new_context()
+        visit = Visit.of(context, stage)
+        visit.sign_in()
+        expect(visit.page.locator("#banner")).to_contain_text(".ona/automations.yaml")
+        assert visit.complaints == []
+        context.close()
 
 
 def test_a_plan_says_what_a_step_waits_for_and_how_long_it_took(stage: Stage, visit: Visit) -> None:
