@@ -161,6 +161,29 @@ async def test_what_is_not_http_is_answered_in_json(served: Served) -> None:
     head, _, body = (await off_loop(talk)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["code"] == "invalid_argument"
+    assert "not HTTP/1.1" in json.loads(body)["message"]
+
+
+@pytest.mark.parametrize("size", [70_000, 1_000_000])
+@pytest.mark.parametrize("piece", [1 << 30, 10_000], ids=["whole", "in pieces"])
+async def test_a_head_that_is_too_large_is_refused_by_name(served: Served, size: int, piece: int) -> None:
+    """However it comes, and the client sees the reason though it has not sent all of it."""
+    sent = f"GET {GET_AGENT}?message={'a' * size} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+    def talk() -> bytes:
+        sock = served.connect_unix().sock
+        assert sock is not None
+        for at in range(0, len(sent), piece):
+            sock.sendall(sent[at : at + piece].encode())
+        answer = b""
+        while part := sock.recv(4096):
+            answer += part
+        return answer
+
+    head, _, body = (await off_loop(talk)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(body)["code"] == "resource_exhausted"
+    assert "over 64 KiB: send the message in a POST" in json.loads(body)["message"]
 
 
 async def test_events_reach_a_watcher_line_by_line(served: Served) -> None:

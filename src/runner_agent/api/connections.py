@@ -10,6 +10,7 @@ import logging
 import resource
 import socket
 import struct
+import sys
 import termios
 from collections.abc import Callable
 from functools import cache
@@ -18,8 +19,9 @@ from typing import cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from runner_agent.api.asgi import HEAR_OUT_TIME
 from runner_agent.api.auth import Peer
-from runner_agent.api.connect import invalid, refusal
+from runner_agent.api.connect import head_too_large, invalid, refusal
 from runner_agent.api.errors import Code, RpcError
 
 KEEP_ALIVE = 60
@@ -87,6 +89,7 @@ class Connection(H11Protocol):
     """Uvicorn's, with a peer, bounds, and JSON for whatever it has to say."""
 
     _since = 0.0
+    _hangs_up = False
     _request_timer: asyncio.TimerHandle | None = None
     _reader_timer: asyncio.TimerHandle | None = None
 
@@ -139,6 +142,10 @@ class Connection(H11Protocol):
         self.cycle.transport = _Joined(self.transport)  # type: ignore[assignment]  # as far as a cycle uses it
 
     # ------------------------------------------------------------ requests that do not come
+
+    def data_received(self, data: bytes) -> None:
+        if not self._hangs_up:
+            super().data_received(data)
 
     def handle_events(self) -> None:
         super().handle_events()
@@ -212,11 +219,19 @@ class Connection(H11Protocol):
     # ------------------------------------------------------------ the end
 
     def send_400_response(self, msg: str) -> None:
-        """Even to what is not HTTP we answer in JSON."""
-        self._end(invalid(msg))
+        """Even to what is not HTTP we answer in JSON. Called where h11 has refused what came."""
+        error = sys.exception()
+        if not isinstance(error, h11.RemoteProtocolError):
+            self._end(invalid(msg))
+        elif error.error_status_hint == 431:
+            self._end(head_too_large(), hear_out=True)
+        else:
+            self._end(invalid(f"the request is not HTTP/1.1: {error}"), hear_out=True)
 
-    def _end(self, error: RpcError) -> None:
-        """Say why, past the application, and close."""
+    def _end(self, error: RpcError, *, hear_out: bool = False) -> None:
+        """Say why, past the application, and close. With `hear_out` drop what the client still sends, for a
+        while: closed with bytes unread, the connection would be reset, and the reason lost.
+        """
         if not self.idle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -229,7 +244,12 @@ class Connection(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         except h11.LocalProtocolError:  # an answer has begun: this one would be taken for part of it
             pass
-        self.transport.close()
+        if hear_out and self.transport.can_write_eof():
+            self._hangs_up = True
+            self.transport.write_eof()
+            self._reader_timer = self.loop.call_later(HEAR_OUT_TIME, self.transport.abort)
+        else:
+            self.transport.close()
 
     def _forget_timers(self) -> None:
         for timer in (self._request_timer, self._reader_timer):
