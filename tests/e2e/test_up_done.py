@@ -40,6 +40,18 @@ def test_until_done_waits_for_services(stage: Stage, start: str, ready: str, cod
     nothing_left(stage)
 
 
+@pytest.mark.parametrize(("start", "code"), [("exit 3", 1), ("sleep 0.5; exit 3", 1), ("sleep 600", 0)])
+def test_until_done_looks_whether_a_service_without_ready_stays_up(
+    stage: Stage, start: str, code: int
+) -> None:
+    """It is RUNNING at once: that alone is no success."""
+    stage.write_file(automations(services=(service_yaml("web", start, more=EVENT),)))
+    answer = stage.cli("up", "--until-done")
+    assert answer.returncode == code, answer
+    assert ("Not succeeded: web." in answer.stderr) is (code == 1)
+    nothing_left(stage)
+
+
 def test_until_done_beside_a_live_agent_judges_the_new_session(stage: Stage) -> None:
     """A service that had FAILED before is not judged by that."""
     web = service_yaml("web", "[ -e ok ] || exit 3; exec sleep 600", ready="[ -e ok ]", more=EVENT)

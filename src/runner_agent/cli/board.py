@@ -30,6 +30,8 @@ class Row:
     spec_version: int = 0
     settled: bool = True
     """Of a service: its phase is that of the session wished for, or none is wished for."""
+    has_ready: bool = False
+    """Of a service: a command says when it is up."""
 
 
 @dataclass(frozen=True, slots=True)

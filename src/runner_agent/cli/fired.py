@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 UP = frozenset({"RUNNING", "STOPPED", "FAILED"})
 """Phases in which nothing more is to be waited for of a service."""
+PROVES_UP = 1.0
+"""Seconds that a service without `ready` must be RUNNING before it counts as up: it is RUNNING as soon as its
+process exists, and a mistaken command ends within a moment.
+"""
 
 
 @dataclass(slots=True)
@@ -77,4 +82,5 @@ class Fired:
             and row.spec_version >= self._wishes.get(key, 0)
             and row.settled
             and row.phase in UP
+            and (row.phase != "RUNNING" or row.has_ready or time.monotonic() - row.since >= PROVES_UP)
         )

@@ -155,6 +155,7 @@ class Session:
                 row.message = status.get("failureMessage", "") if row.phase == "FAILED" else ""
                 row.spec_version = int(service.get("spec", {}).get("specVersion", "0"))
                 row.settled = _settled(service)
+                row.has_ready = bool(service.get("spec", {}).get("commands", {}).get("ready"))
                 self._tell(row, "service")
             case ExecutionNow(execution, task):
                 row = self._row(self.board.tasks, execution["id"], task, execution_phase(execution))
