@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,17 +149,21 @@ async def test_a_gzip_bomb_costs_nothing(served: Served) -> None:
     assert (await off_loop(lambda: post(served.connect_unix(), fine, Content_Encoding="gzip")))[0] == 200
 
 
-async def test_what_is_not_http_is_answered_in_json(served: Served) -> None:
-    def talk() -> bytes:
-        sock = served.connect_unix().sock
-        assert sock is not None
-        sock.sendall(b"HELO mail\r\n\r\n")
-        answer = b""
-        while part := sock.recv(4096):
-            answer += part
-        return answer
+def last_answer(served: Served, pieces: Sequence[bytes]) -> bytes:
+    """What comes until the server closes."""
+    sock = served.connect_unix().sock
+    assert sock is not None
+    for piece in pieces:
+        sock.sendall(piece)
+    answer = b""
+    while part := sock.recv(4096):
+        answer += part
+    return answer
 
-    head, _, body = (await off_loop(talk)).partition(b"\r\n\r\n")
+
+async def test_what_is_not_http_is_answered_in_json(served: Served) -> None:
+    answer = await off_loop(lambda: last_answer(served, [b"HELO mail\r\n\r\n"]))
+    head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
     assert json.loads(body)["code"] == "invalid_argument"
     assert "not HTTP/1.1" in json.loads(body)["message"]
@@ -168,19 +173,10 @@ async def test_what_is_not_http_is_answered_in_json(served: Served) -> None:
 @pytest.mark.parametrize("piece", [1 << 30, 10_000], ids=["whole", "in pieces"])
 async def test_a_head_that_is_too_large_is_refused_by_name(served: Served, size: int, piece: int) -> None:
     """However it comes, and the client sees the reason though it has not sent all of it."""
-    sent = f"GET {GET_AGENT}?message={'a' * size} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-
-    def talk() -> bytes:
-        sock = served.connect_unix().sock
-        assert sock is not None
-        for at in range(0, len(sent), piece):
-            sock.sendall(sent[at : at + piece].encode())
-        answer = b""
-        while part := sock.recv(4096):
-            answer += part
-        return answer
-
-    head, _, body = (await off_loop(talk)).partition(b"\r\n\r\n")
+    target = f"{GET_AGENT}?message={'a' * size}"
+    sent = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    pieces = [sent[at : at + piece] for at in range(0, len(sent), piece)]
+    head, _, body = (await off_loop(lambda: last_answer(served, pieces))).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 431 ")
     assert json.loads(body)["code"] == "resource_exhausted"
     assert "over 64 KiB: send the message in a POST" in json.loads(body)["message"]
