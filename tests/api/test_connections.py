@@ -7,7 +7,9 @@ import logging
 import resource
 import select
 import socket
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -21,6 +23,7 @@ from runner_agent.api.rpc import Call, Events, Rpc, StreamMethod
 from runner_agent.api.server import Server
 from tests.api.requests import create_service
 from tests.api.served import GET_AGENT, JSON, WATCH, Served, off_loop, post
+from tests.api.served import serving as wholly_served
 from tests.api.stub import WatchEventsRequest, WatchEventsResponse
 from tests.api.transcript import envelope, envelopes
 
@@ -29,6 +32,7 @@ SHORT = 0.2
 
 HEAD = f"POST {GET_AGENT} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 WHOLE = f"{HEAD}Content-Length: 2\r\n\r\n{{}}".encode()
+CHUNKED = f"POST {GET_AGENT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
 
 
 def raw(served: Served) -> socket.socket:
@@ -184,7 +188,7 @@ async def test_a_body_that_breaks_after_its_answer_is_no_traceback(
 
     def talk() -> bytes:
         sock = raw(served)
-        sock.sendall(f"POST {GET_AGENT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        sock.sendall(CHUNKED)
         answer = sock.recv(12)
         sock.sendall(b"no chunk\r\n\r\n")
         return answer + read_all(sock)
@@ -192,6 +196,51 @@ async def test_a_body_that_breaks_after_its_answer_is_no_traceback(
     with caplog.at_level(logging.ERROR):
         assert (await off_loop(talk)).startswith(b"HTTP/1.1 415 ")
     assert caplog.records == []
+
+
+def refused(served: Served, first: bytes, *more: bytes) -> socket.socket:
+    """Behind the end of all that it is told, and still connected."""
+    sock = raw(served)
+    sock.sendall(first)
+    assert sock.recv(10).startswith(b"HTTP/1.1 4")
+    for piece in more:
+        sock.sendall(piece)
+    read_all(sock)
+    return sock
+
+
+REFUSED = pytest.mark.parametrize(
+    "pieces", [[b"HELO mail\r\n\r\n"], [CHUNKED, b"no chunk\r\n\r\n"]], ids=["no HTTP", "no chunk"]
+)
+
+
+@REFUSED
+async def test_who_is_refused_is_heard_out_but_not_for_ever(
+    served: Served, monkeypatch: pytest.MonkeyPatch, pieces: Sequence[bytes]
+) -> None:
+    monkeypatch.setattr(connections, "HEAR_OUT_TIME", SHORT)
+
+    def talk() -> float:
+        sock = refused(served, *pieces)
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < began + 15:
+                sock.sendall(b"and more")
+                time.sleep(0.01)
+        return time.monotonic() - began
+
+    assert await off_loop(talk) < 15
+
+
+@REFUSED
+async def test_who_is_refused_holds_up_no_stop(scratch: Path, pieces: Sequence[bytes]) -> None:
+    world = Served(scratch / "api.sock")
+    async with wholly_served(world) as task:
+        sock = await off_loop(lambda: refused(world, *pieces))
+        world.server.stop()
+        async with asyncio.timeout(15):
+            await task
+        sock.close()
 
 
 def watch_closed(served: Served) -> asyncio.Event:

@@ -169,6 +169,12 @@ async def test_what_is_not_http_is_answered_in_json(served: Served) -> None:
     assert "not HTTP/1.1" in json.loads(body)["message"]
 
 
+async def test_what_is_not_http_is_not_quoted_at_length(served: Served) -> None:
+    answer = await off_loop(lambda: last_answer(served, [b"GET / HTTP/1.1\r\n" + b"x" * 5000 + b"\r\n\r\n"]))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert len(answer) < 1000
+
+
 @pytest.mark.parametrize("size", [70_000, 1_000_000])
 @pytest.mark.parametrize("piece", [1 << 30, 10_000], ids=["whole", "in pieces"])
 async def test_a_head_that_is_too_large_is_refused_by_name(served: Served, size: int, piece: int) -> None:

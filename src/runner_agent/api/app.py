@@ -5,9 +5,19 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, cast
 
-from runner_agent.api.asgi import App, Receive, Scope, Send, head_of, headers_of, hearing_out, send_answer
+from runner_agent.api.asgi import (
+    App,
+    Receive,
+    Scope,
+    Send,
+    check_size_of_head,
+    head_of,
+    headers_of,
+    hearing_out,
+    send_answer,
+)
 from runner_agent.api.auth import Guard, Peer, Reaches
-from runner_agent.api.connect import HEAD_LIMIT, Answer, Head, head_too_large, refusal, sized
+from runner_agent.api.connect import Answer, Head, refusal, sized
 from runner_agent.api.negotiate import wrong_verb
 from runner_agent.api.rpc import Count, Method, Rpc, tell, uncounted
 from runner_agent.api.rulebook import check
@@ -68,8 +78,7 @@ def _guarded(app: App, guard: Guard, pages: Pages) -> App:
         receive, send = hearing_out(scope, headers, receive, send)
         peer = cast("Peer | None", scope["state"].get("peer"))
         try:
-            if _size_of_head(scope) > HEAD_LIMIT:
-                raise head_too_large()
+            check_size_of_head(scope)
             guard.check_site(headers, peer)
             path = cast(str, scope["path"])
             if path not in OPEN_PATHS and pages(path) is None:
@@ -80,13 +89,6 @@ def _guarded(app: App, guard: Guard, pages: Pages) -> App:
         await app(scope, receive, send)
 
     return gate
-
-
-def _size_of_head(scope: Scope) -> int:
-    """Bytes. The server sees to it too, but only where a head comes in pieces."""
-    headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
-    fields = sum(len(name) + len(value) + 4 for name, value in headers)
-    return len(cast(bytes, scope.get("raw_path", b""))) + len(cast(bytes, scope["query_string"])) + fields
 
 
 def _reached(scope: Scope) -> Reaches:

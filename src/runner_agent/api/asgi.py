@@ -10,6 +10,7 @@ import anyio
 
 from runner_agent.api.codec import LIMIT, too_large
 from runner_agent.api.connect import ENVELOPE, Answer, Head
+from runner_agent.api.errors import Code, RpcError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -18,6 +19,8 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+HEAD_LIMIT = 65536
+"""Bytes of a request's address and headers."""
 HEAR_OUT = 32 << 20
 """Bytes of a refused body that are read on, only to be dropped."""
 HEAR_OUT_TIME = 2.0
@@ -32,6 +35,20 @@ def headers_of(scope: Scope) -> Mapping[str, str]:
     """By name in lower case; of several with one name the last."""
     raw = cast(list[tuple[bytes, bytes]], scope["headers"])
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+
+
+def check_size_of_head(scope: Scope) -> None:
+    """Raises RpcError. The server refuses by itself only what comes in pieces."""
+    raw = cast(list[tuple[bytes, bytes]], scope["headers"])
+    address = len(cast(bytes, scope.get("raw_path", b""))) + len(cast(bytes, scope["query_string"]))
+    if address + sum(len(name) + len(value) for name, value in raw) > HEAD_LIMIT:
+        raise head_too_large()
+
+
+def head_too_large() -> RpcError:
+    """The refusal of a head that passes the limit."""
+    text = f"the request's address and headers are over {HEAD_LIMIT >> 10} KiB: send the message in a POST"
+    return RpcError(Code.RESOURCE_EXHAUSTED, text, status=431)
 
 
 def head_of(scope: Scope) -> Head:

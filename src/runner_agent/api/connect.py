@@ -95,16 +95,6 @@ def invalid(why: str) -> RpcError:
     return RpcError(Code.INVALID_ARGUMENT, why)
 
 
-HEAD_LIMIT = 65536
-"""Bytes of a request's address and headers."""
-
-
-def head_too_large() -> RpcError:
-    """The address and headers of a request are more than we read."""
-    text = f"the request's address and headers are over {HEAD_LIMIT >> 10} KiB: send the message in a POST"
-    return RpcError(Code.RESOURCE_EXHAUSTED, text, status=431)
-
-
 def sized(status: int, headers: Headers, body: bytes) -> Answer:
     """A whole answer, never to be stored on the way."""
     sized = (*headers, ("content-length", str(len(body))), ("cache-control", "no-store"))

@@ -19,9 +19,9 @@ from typing import cast
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from runner_agent.api.asgi import HEAR_OUT_TIME
+from runner_agent.api.asgi import HEAR_OUT_TIME, head_too_large
 from runner_agent.api.auth import Peer
-from runner_agent.api.connect import head_too_large, invalid, refusal
+from runner_agent.api.connect import invalid, refusal
 from runner_agent.api.errors import Code, RpcError
 
 KEEP_ALIVE = 60
@@ -36,6 +36,8 @@ LINGER = 5.0
 """Seconds to take what is left, and the reason, once it was cut."""
 AHEAD = 65536
 """Bytes that may come while an answer goes out."""
+WHY = 200
+"""Characters of what the parser has to say of bytes that are no request: it may quote them all."""
 MOST = 1024
 """Connections at a time, or half of what files the process may open, if that is less."""
 
@@ -89,7 +91,7 @@ class Connection(H11Protocol):
     """Uvicorn's, with a peer, bounds, and JSON for whatever it has to say."""
 
     _since = 0.0
-    _hangs_up = False
+    _end_timer: asyncio.TimerHandle | None = None  # set once it hangs up
     _request_timer: asyncio.TimerHandle | None = None
     _reader_timer: asyncio.TimerHandle | None = None
 
@@ -144,7 +146,7 @@ class Connection(H11Protocol):
     # ------------------------------------------------------------ requests that do not come
 
     def data_received(self, data: bytes) -> None:
-        if not self._hangs_up:
+        if self._end_timer is None:
             super().data_received(data)
 
     def handle_events(self) -> None:
@@ -220,13 +222,18 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Even to what is not HTTP we answer in JSON. Called where h11 has refused what came."""
-        error = sys.exception()
-        if not isinstance(error, h11.RemoteProtocolError):
-            self._end(invalid(msg))
-        elif error.error_status_hint == 431:
+        refused = sys.exception()
+        if isinstance(refused, h11.RemoteProtocolError) and refused.error_status_hint == 431:
             self._end(head_too_large(), hear_out=True)
         else:
-            self._end(invalid(f"the request is not HTTP/1.1: {error}"), hear_out=True)
+            why = str(refused)[:WHY] if refused else msg
+            self._end(invalid(f"this is not HTTP/1.1 as it is served here: {why}"), hear_out=True)
+
+    def shutdown(self) -> None:
+        if self._end_timer is None:
+            super().shutdown()
+        else:
+            self.transport.abort()
 
     def _end(self, error: RpcError, *, hear_out: bool = False) -> None:
         """Say why, past the application, and close. With `hear_out` drop what the client still sends, for a
@@ -244,15 +251,14 @@ class Connection(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         except h11.LocalProtocolError:  # an answer has begun: this one would be taken for part of it
             pass
-        if hear_out and self.transport.can_write_eof():
-            self._hangs_up = True
+        if hear_out:
             self.transport.write_eof()
-            self._reader_timer = self.loop.call_later(HEAR_OUT_TIME, self.transport.abort)
+            self._end_timer = self.loop.call_later(HEAR_OUT_TIME, self.transport.abort)
         else:
             self.transport.close()
 
     def _forget_timers(self) -> None:
-        for timer in (self._request_timer, self._reader_timer):
+        for timer in (self._request_timer, self._reader_timer, self._end_timer):
             if timer is not None:
                 timer.cancel()
         self._request_timer = self._reader_timer = None

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from uvicorn.config import Config
 from uvicorn.server import Server as UvicornServer
 
-from runner_agent.api.asgi import App
+from runner_agent.api.asgi import HEAD_LIMIT, App
 from runner_agent.api.connections import KEEP_ALIVE, Connection
 
 GRACE = 2
@@ -58,6 +58,7 @@ class Server:
             server_header=False,
             date_header=False,
             timeout_keep_alive=KEEP_ALIVE,
+            h11_max_incomplete_event_size=HEAD_LIMIT,
             timeout_graceful_shutdown=GRACE,
         )
         self._sockets = list(sockets)
