@@ -70,6 +70,37 @@ def test_until_done(cli: Cli, fake: FakeAgent, state: Path, phase: str, code: in
     assert ("Not succeeded: build." in err) is (phase == "FAILED")
 
 
+def test_until_done_is_not_misled_by_how_long_the_session_before_was_up(
+    cli: Cli, fake: FakeAgent, state: Path
+) -> None:
+    """RUNNING for an hour, then RUNNING anew, with nothing seen in between."""
+    since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    fake.live = [{"serviceId": uuid(1), "reference": "web", "phaseSince": since}]
+
+    def put(session: str, phase: str) -> None:
+        web = service(1, "web", phase, session=session)
+        fake.services = [web | {"spec": web["spec"] | {"specVersion": "2"}}]  # a firing moves it
+        fake.publish("SERVICE", uuid(1))
+
+    def fire(_: Message) -> Message:
+        put("s2", "RUNNING")
+        enders.append(threading.Timer(0.3, put, ("s2", "FAILED")))
+        enders[-1].start()
+        return {"firing": {"id": uuid(9), "services": [{"id": uuid(1), "reference": "web"}]}}
+
+    enders: list[threading.Timer] = []
+    fake.on["FireTrigger"] = fire
+    process = cli.spawn(
+        *("up", "--state-dir", str(state), "--workspace", str(state)),
+        *("--until-done", "--fire", "postEnvironmentStart"),
+    )
+    _, err = process.communicate(timeout=60)
+    for ender in enders:
+        ender.join()
+    assert process.returncode == 1, err
+    assert "Not succeeded: web." in err
+
+
 def test_ctrl_c_detaches(cli: Cli, fake: FakeAgent, state: Path) -> None:
     fake.log_awaited = f"/logs/executions/{uuid(3)}"
     process = cli.spawn("up", "--state-dir", str(state), "--workspace", str(state))

@@ -40,7 +40,7 @@ def test_until_done_waits_for_services(stage: Stage, start: str, ready: str, cod
     nothing_left(stage)
 
 
-@pytest.mark.parametrize(("start", "code"), [("exit 3", 1), ("sleep 0.5; exit 3", 1), ("sleep 600", 0)])
+@pytest.mark.parametrize(("start", "code"), [("exit 3", 1), ("sleep 0.2; exit 3", 1), ("sleep 600", 0)])
 def test_until_done_looks_whether_a_service_without_ready_stays_up(
     stage: Stage, start: str, code: int
 ) -> None:

@@ -65,6 +65,7 @@ class Session:
         self.fired = Fired()
         self._gone: set[str] = set()
         self._ages: dict[str, tuple[str, float]] = {}  # phase and seconds in it; taken out at first sight
+        self._sessions: dict[str, str] = {}  # of services, as last seen
         self._failures: list[str] | None = None  # as they were once all was done
         self.view = make_view(self.board)
 
@@ -81,7 +82,9 @@ class Session:
         """At since when things are as they are that were there before us. Raises ClientError."""
         for running in agent.executions({"phases": ["TASK_EXECUTION_PHASE_RUNNING"]}):
             self._ages[running["id"]] = "RUNNING", _age(running.get("metadata", {}).get("startedAt"))
-        phases = {service["id"]: service_phase(service) for service in agent.services()}
+        services = list(agent.services())
+        self._sessions = {each["id"]: each.get("status", {}).get("session", "") for each in services}
+        phases = {each["id"]: service_phase(each) for each in services}
         live = agent.live()
         for service in live["services"]:
             key = service.get("serviceId", "")
@@ -155,6 +158,10 @@ class Session:
                 row.message = status.get("failureMessage", "") if row.phase == "FAILED" else ""
                 row.spec_version = int(service.get("spec", {}).get("specVersion", "0"))
                 row.settled = _settled(service)
+                session = status.get("session", "")
+                if self._sessions.get(service["id"], session) != session:
+                    row.since = time.monotonic()  # RUNNING again, perhaps, and nothing was seen in between
+                self._sessions[service["id"]] = session
                 row.has_ready = bool(service.get("spec", {}).get("commands", {}).get("ready"))
                 self._tell(row, "service")
             case ExecutionNow(execution, task):

@@ -53,7 +53,8 @@ USUAL = ("postDevcontainerStart", "postEnvironmentStart")
 @click.option(
     "--until-done",
     is_flag=True,
-    help="Leave when the tasks fired have ended and the services are up or have ended; fails if one failed.",
+    help="Leave when the tasks fired have ended and the services are up or have ended; fails if one failed. "
+    "A service without `ready` is up once it has run for a second.",
 )
 @click.option(
     "--env",
