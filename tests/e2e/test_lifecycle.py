@@ -42,19 +42,18 @@ sys.exit(0 if told.get("code") in ("unauthenticated", "permission_denied") else 
 """
 
 
+TELLS = "trap 'echo {0} > {1}; exit' TERM; touch {1}.on; while :; do sleep 0.05; done"
+
+
 def test_stop_brings_everything_down_in_order_and_exits_0(stage: Stage) -> None:
     """Rule 7.1: ladders in parallel, then the launcher. The wish stays: the definition is not touched."""
     stage.start(
         file=automations(
             services=(
                 service_yaml("by-command", "exec sleep 60", stop="sleep 0.3; echo asked > by-command"),
-                service_yaml(
-                    "by-signal", "trap 'echo told > by-signal; exit' TERM; while :; do sleep 0.05; done"
-                ),
+                service_yaml("by-signal", TELLS.format("told", "by-signal")),
             ),
-            tasks=(
-                task_yaml("endless", "trap 'echo ended > endless; exit' TERM; while :; do sleep 0.05; done"),
-            ),
+            tasks=(task_yaml("endless", TELLS.format("ended", "endless")),),
         )
     )
     for name in ("by-command", "by-signal"):
@@ -63,6 +62,8 @@ def test_stop_brings_everything_down_in_order_and_exits_0(stage: Stage) -> None:
     for name in ("by-command", "by-signal"):
         stage.await_phase(name, "RUNNING")
     wait_until(lambda: phase_of(stage.agent.get_execution(execution)) == "RUNNING", 5)
+    for name in ("by-signal", "endless"):
+        wait_until((stage.workspace / f"{name}.on").exists, 20, "its trap is set")
     assert stage.daemon.terminate() == 0
     for name, word in (("by-command", "asked"), ("by-signal", "told"), ("endless", "ended")):
         assert (stage.workspace / name).read_text().strip() == word

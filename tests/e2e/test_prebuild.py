@@ -285,7 +285,9 @@ def test_killed_again_and_again_it_does_everything_once(stage: Stage) -> None:
 def test_ctrl_c_stops_in_order_and_exits_130(stage: Stage) -> None:
     """Interface: 130; nothing is removed, since nobody makes an image of it."""
     heard = f"trap 'echo heard > heard; exit' TERM; {WAITS}"
-    obstinate = "trap 'runner-agent task start by-hand --dont-wait > asked; exit' TERM; sleep 60 & wait"
+    obstinate = (
+        "trap 'runner-agent task start by-hand --dont-wait > asked; exit' TERM; touch on; sleep 60 & wait"
+    )
     stage.write_file(
         automations(
             services=(service_yaml("obstinate", obstinate, more=PREBUILD),),
@@ -293,7 +295,8 @@ def test_ctrl_c_stops_in_order_and_exits_130(stage: Stage) -> None:
         )
     )
     running = stage.spawn("prebuild")
-    wait_until((stage.workspace / "begun").exists, 40, "it runs")
+    for name in ("begun", "on"):
+        wait_until((stage.workspace / name).exists, 40, "it runs")
     running.send_signal(signal.SIGINT)
     code, _, errors = ended(running)
     assert code == 130, errors

@@ -150,8 +150,9 @@ def test_a_stop_command_stops_and_its_code_counts(shared: Stage) -> None:
 
 def test_sigterm_reaches_the_whole_group_and_any_exit_code_is_stopped(shared: Stage) -> None:
     """Rule 3.7."""
-    start = "trap 'exit 9' TERM; (trap 'echo child >> group; exit' TERM; while :; do sleep 0.05; done) & wait"
-    shared.apply(automations(services=(service_yaml("group", start),)))
+    child = "trap 'echo child >> group; exit' TERM; touch child-on; while :; do sleep 0.05; done"
+    start = f"trap 'exit 9' TERM; ({child}) & wait"
+    shared.apply(automations(services=(service_yaml("group", start, ready="[ -e child-on ]"),)))
     shared.ok("service", "start", "group", "--wait=60")
     shared.ok("service", "stop", "group", "--wait=60")
     assert shared.phase("group") == "STOPPED"

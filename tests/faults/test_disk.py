@@ -156,7 +156,7 @@ class Filler:
         self.process.wait()
 
 
-STUBBORN = "trap 'touch termed; exit 0' TERM; while :; do sleep 0.05; done"
+STUBBORN = "trap 'touch termed; exit 0' TERM; touch on; while :; do sleep 0.05; done"
 BUSY = automations(
     services=(
         service_yaml("s", STUBBORN),
@@ -176,6 +176,8 @@ def busy(stage: Stage, *services: str) -> dict[str, str]:
     for service in services:
         stage.agent.start_service(stage.id_of(service))
         stage.await_phase(service, "RUNNING")
+    if "s" in services:
+        wait_until((stage.workspace / "on").exists, 20, "its trap is set")
     executions = {name: stage.agent.start_task(stage.id_of(name))["id"] for name in ("ends", "long")}
     # RUNNING is shown when a run is promised; a run that had not begun would need the disk.
     wait_until(
