@@ -145,10 +145,10 @@ echo; echo after; echo ok=1 >> $GITPOD_OUTPUT""",
 class Filler:
     """Somebody who takes all room that there ever is, a few times a millisecond."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = "greedy") -> None:
         script = "import sys,time\nf=open(sys.argv[1],'ab',buffering=0)\nwhile 1:\n"
         script += " try: f.write(b'x'*4096)\n except OSError: time.sleep(0.0005)\n"
-        self.process = subprocess.Popen([sys.executable, "-c", script, str(path / "greedy")])
+        self.process = subprocess.Popen([sys.executable, "-c", script, str(path / name)])
         wait_until(lambda: os.statvfs(path).f_bavail == 0, 20)
 
     def end(self) -> None:
@@ -211,11 +211,12 @@ def test_a_full_disk_keeps_nothing_from_ending(stage: Stage, size: str) -> None:
 
 
 @root_only
-def test_whoever_fills_the_disk_can_be_stopped(stage: Stage) -> None:
+@pytest.mark.parametrize("fillers", [1, 6])
+def test_whoever_fills_the_disk_can_be_stopped(stage: Stage, fillers: int) -> None:
     """Although it takes what is given back at once: the store has its part for itself."""
     with small_disk(stage.state, "8m"):
         executions = busy(stage, "s")
-        filler = Filler(stage.state)
+        greedy = [Filler(stage.state, f"greedy-{number}") for number in range(fillers)]
         try:
             stage.ok("service", "stop", "s", "--wait=30")
             stage.ok("task", "stop", executions["long"])
@@ -223,7 +224,8 @@ def test_whoever_fills_the_disk_can_be_stopped(stage: Stage) -> None:
             (stage.workspace / "go").touch()
             assert phase_of(stage.await_execution(executions["ends"])) == "FAILED"
         finally:
-            filler.end()
+            for filler in greedy:
+                filler.end()
         assert stage.daemon.terminate() == 0
 
 

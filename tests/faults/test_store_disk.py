@@ -28,11 +28,11 @@ MOST = 60
 WRITES = 12
 
 
-async def write(store: SqliteStore, number: int) -> None:
+async def write(store: SqliteStore, number: int, name: str = "one") -> None:
     """One wish."""
     record = Service(
-        id=ServiceId("one"),
-        metadata=ServiceMetadata(Reference("one"), "x" * PAGE, NOON),
+        id=ServiceId(name),
+        metadata=ServiceMetadata(Reference(name), "x" * PAGE, NOON),
         spec=ServiceSpec(Launch(ServiceCommands("serve"))),
         cause=Cause("test", NOON),
         status=ServiceStatus(ServicePhase.FAILED, str(number)),
@@ -104,6 +104,36 @@ async def test_no_room_at_each_write_of_the_store(tmp_path: Path) -> None:
     assert seen[0][1] == WRITES, "without room nothing is acknowledged"
     assert seen[-1] == (WRITES + 1, 0), "with room everything is"
     assert any(0 < refused < WRITES for _, refused in seen)
+
+
+@root_only
+async def test_somebody_takes_what_is_given_back_before_the_store_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the very moment. The store's own part was never for anybody else (rule 7.6)."""
+    disk = tmp_path / "disk"
+    unlink = Path.unlink
+    taken = list[Path]()
+
+    def unlink_and_take(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.name.endswith("-reserve"):
+            taken.append(fill(disk))
+
+    with small_disk(disk, "8m"):
+        store = SqliteStore(disk / "agent.db", keep_room=True)
+        await write(store, 1)
+        fill(disk)
+        monkeypatch.setattr(Path, "unlink", unlink_and_take)
+        for number in range(2, 100):
+            await write(store, number)
+        assert taken
+        assert held(store) == 99
+        for number in (1000, 1001):
+            with pytest.raises(ResourceExhausted, match="space"):
+                await write(store, number, name=f"begins-{number}")
+        unlink(taken[0])
+        await store.aclose()
 
 
 @root_only

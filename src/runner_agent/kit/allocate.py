@@ -15,7 +15,7 @@ KEEP_SIZE, PUNCH_HOLE = 0x01, 0x02
 @cache
 def fallocate() -> Callable[[int, int, int, int], None]:
     """Of a descriptor, with a mode, from an offset, so many bytes. What it gives raises OSError."""
-    import ctypes  # late: it costs 5 ms, and most daemons never need it
+    import ctypes  # late: it costs 3 ms, and the command line never needs it
 
     libc = ctypes.CDLL(None, use_errno=True)
     # glibc has a 64-bit variant under a name of its own; musl's plain one is 64-bit everywhere.

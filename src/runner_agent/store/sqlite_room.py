@@ -1,7 +1,9 @@
 """Room that is kept on the disk, so that ends and stops can be written when nothing else can be (rule 7.6).
 
-A file beside the database holds it. It is given back when the disk is nearly full or has refused a commit,
-and made again when there is plenty. In between nothing new is begun: what is left is for ending what runs.
+Half of it is blocks at the end of SQLite's log, taken before they are needed: whoever else fills the disk
+cannot have them. The other half is a file beside the database, given back when the disk is nearly full or has
+refused a commit, and made again when there is plenty. In between nothing new is begun: what is left is for
+ending what runs.
 """
 
 import errno
@@ -12,7 +14,7 @@ from pathlib import Path
 from runner_agent.kit.allocate import KEEP_SIZE, fallocate
 
 MOST = 4 << 20
-"""Bytes kept, or an eighth of a disk where that is less. A commit writes some 20 KiB."""
+"""Bytes kept, in both halves, or an eighth of a disk where that is less. A commit writes some 20 KiB."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -23,10 +25,13 @@ class Room:
         """Makes it, or takes over what an agent before this one has made."""
         self._database = database
         self._path = database.with_name(f"{database.name}-reserve")
+        self._log = database.with_name(f"{database.name}-wal")
         self._size = self._wanted()
+        self._half = self._size // 2
         self._held = self._given_up = False
+        self._logs_take_blocks = True
         with suppress(OSError):  # a copy of it may be a file without blocks
-            self._held = self._path.lstat().st_blocks * 512 >= self._size // 2
+            self._held = self._path.lstat().st_blocks * 512 >= self._half // 2
         self.look()
 
     @property
@@ -39,15 +44,15 @@ class Room:
         if self._given_up:
             return
         free = self._free()
-        if self._held and free < self._size // 4:
-            self.give_back()
-        elif not self._held and free >= 2 * self._size:
+        if self._held:
+            self._keep_the_log_s_half()
+            if free < self._size // 4:
+                self.give_back()
+        elif free >= 2 * self._size:
             self._make()
 
     def give_back(self) -> bool:
-        """False if there is none. Half of it is for the store's log alone: whoever else fills the disk would
-        have it all.
-        """
+        """The file's half, to whoever is first. False if there is none."""
         if not self._held:
             return False
         self._held = False
@@ -55,8 +60,6 @@ class Room:
             self._path.unlink()
         except OSError:
             return False
-        # Not to the database itself: closing another descriptor of it would drop SQLite's locks.
-        _promise(self._database.with_name(f"{self._database.name}-wal"), self._size // 2)
         return True
 
     def give_up(self) -> None:
@@ -68,15 +71,26 @@ class Room:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
-                os.ftruncate(file, self._size)
-                os.posix_fallocate(file, 0, self._size)
+                os.ftruncate(file, self._half)
+                os.posix_fallocate(file, 0, self._half)
             finally:
                 os.close(file)
             self._held = True
+            self._keep_the_log_s_half()
         except OSError as error:
             self._given_up = error.errno not in _FULL  # not on this filesystem
             with suppress(OSError):
                 self._path.unlink()
+
+    def _keep_the_log_s_half(self) -> None:
+        """Blocks for what the log will grow by; again whenever it has grown into them, or was cut off.
+
+        Not for the database itself: closing another descriptor of it would drop SQLite's locks.
+        """
+        with suppress(OSError):  # no log yet
+            log = self._log.stat()
+            if self._logs_take_blocks and log.st_blocks * 512 < log.st_size + self._half // 2:
+                self._logs_take_blocks = _allocate(self._log, log.st_size + self._half)
 
     def _wanted(self) -> int:
         try:
@@ -94,15 +108,13 @@ class Room:
         return (disk.f_bfree if os.geteuid() == 0 else disk.f_bavail) * disk.f_frsize
 
 
-def _promise(path: Path, size: int) -> None:
-    """Take blocks for what the file will grow by."""
+def _allocate(path: Path, size: int) -> bool:
+    """Up to there, without changing the file's size. False if files here cannot have blocks ahead."""
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        fallocate()(file, KEEP_SIZE, os.fstat(file).st_size, size)
-    except OSError:
-        pass  # it takes its chance with the others
+        fallocate()(file, KEEP_SIZE, 0, size)
+    except OSError as error:
+        return error.errno in _FULL
     finally:
         os.close(file)
+    return True
