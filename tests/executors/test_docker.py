@@ -18,7 +18,9 @@ import pytest
 import pytest_asyncio
 
 from runner_agent.executors import docker_pull
+from runner_agent.executors.docker_address import Choice
 from runner_agent.executors.docker_config import container_name
+from runner_agent.executors.docker_engine import DockerEngine
 from runner_agent.executors.holders import holder_of
 from runner_agent.launcher import inmate, procs
 from runner_agent.launcher.engine import Engine as Client
@@ -444,6 +446,23 @@ async def test_a_paused_container_whose_attendant_was_killed_is_ended(stage: The
     stage.place.engine.request("POST", f"/containers/{stage.name(handle)}/pause")
     os.kill(int(handle.data["leader_pid"]), signal.SIGKILL)
     assert await stage.executor.wait_ended(handle) == Lost("supervisor lost")
+    await stage.over(handle)
+
+
+async def test_an_engine_kills_what_is_paused_without_being_told_to_let_it_go(stage: Theatre) -> None:
+    """Docker and Podman alike; nobody else may be left who could."""
+    handle = await stage.start("trap '' TERM; echo up; sleep infinity")
+    await stage.until_written("up")
+    name = stage.name(handle)
+    stage.place.engine.request("POST", f"/containers/{name}/pause")
+    client = DockerEngine(Choice(stage.place.engine.host))
+    try:
+        assert cast("dict[str, str]", (await client.inspect(name))["State"])["Status"] == "paused"
+        assert await client.kill(name)
+    finally:
+        await client.aclose()
+    ending = await stage.executor.wait_ended(handle)
+    assert isinstance(ending, Signaled)
     await stage.over(handle)
 
 

@@ -17,7 +17,12 @@ from tests.executors.test_docker import (
     stage,
     test_a_container_that_an_agent_made_and_died_is_taken,
     test_a_killed_attendant_takes_its_container_with_it,
+    test_a_paused_command_may_clean_up_before_it_ends,
+    test_a_paused_container_whose_attendant_was_killed_is_ended,
+    test_a_stop_command_in_a_paused_container_is_told_why,
+    test_an_engine_kills_what_is_paused_without_being_told_to_let_it_go,
     test_removed_by_somebody_else,
+    test_what_is_frozen_is_killed_all_the_same,
 )
 from tests.support.podman import Podman, running
 
@@ -31,7 +36,12 @@ __all__ = [
     "stage",
     "test_a_container_that_an_agent_made_and_died_is_taken",
     "test_a_killed_attendant_takes_its_container_with_it",
+    "test_a_paused_command_may_clean_up_before_it_ends",
+    "test_a_paused_container_whose_attendant_was_killed_is_ended",
+    "test_a_stop_command_in_a_paused_container_is_told_why",
+    "test_an_engine_kills_what_is_paused_without_being_told_to_let_it_go",
     "test_removed_by_somebody_else",
+    "test_what_is_frozen_is_killed_all_the_same",
 ]
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 CONFORMANCE: tuple[tuple[Rule, OnEngine], ...] = (

@@ -120,12 +120,7 @@ class DockerEngine:
 
     async def kill(self, id_: str) -> bool:
         """SIGKILL to all of it, frozen or not; False if it does not run."""
-        try:
-            return await self._plain("POST", f"containers/{id_}/kill", 409)
-        except CannotStart as error:  # Docker lets go of what is paused, Podman has to be told
-            if "paused" not in str(error).lower():
-                raise
-            return await self._plain("POST", f"containers/{id_}/unpause", 409, 500)
+        return await self._plain("POST", f"containers/{id_}/kill", 409)
 
     async def remove(self, id_: str) -> bool:
         """With all that is in it; False if there is none."""
