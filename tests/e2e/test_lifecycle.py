@@ -189,6 +189,23 @@ def test_sighup_keeps_every_run_and_the_pid(stage: Stage) -> None:
         assert (stage.workspace / name).read_text() == "began\n", "nothing is started twice"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.3])
+def test_a_stop_that_comes_during_a_reload_is_a_stop(
+    stage: Stage, number: signal.Signals, after: float
+) -> None:
+    """Rules 7.1, 7.2: whichever of the two programs it meets, and it is neither lost nor the end of one."""
+    stop = "trap 'touch termed; exit 0' TERM; touch on; while :; do sleep 0.02; done"
+    stage.start(file=automations(services=(service_yaml("kept", stop),)))
+    stage.agent.start_service(stage.id_of("kept"))
+    wait_until((stage.workspace / "on").exists, 20)
+    stage.daemon.process.send_signal(signal.SIGHUP)
+    time.sleep(after)
+    assert stage.daemon.interrupt(number=number) == 0
+    assert (stage.workspace / "termed").exists()
+    assert not stage.daemon.survivors()
+
+
 def test_definitions_and_history_outlive_an_orderly_stop(stage: Stage) -> None:
     """Rule 7.4: an acknowledged write is on disk; what was RUNNING is not started by itself afterwards."""
     stage.start(

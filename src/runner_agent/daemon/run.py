@@ -2,7 +2,7 @@
 
 SIGTERM and SIGINT stop everything in order; a second SIGINT hastens. SIGHUP leaves every run alone and
 executes the program anew, which is how an upgrade takes hold. SIGUSR2 leaves every run alone and ends: the
-next agent takes them up.
+next agent takes them up. What is told to a program that is about to be another is heard by the other.
 """
 
 import asyncio
@@ -17,12 +17,14 @@ import structlog
 
 from runner_agent.daemon import lean
 from runner_agent.daemon.agent import Agent
+from runner_agent.daemon.beginning import AWAITED
 from runner_agent.daemon.descriptors import Trouble
 from runner_agent.daemon.inherited import Inherited, hand_over
 from runner_agent.daemon.journal import configure_log
 from runner_agent.daemon.notify import Notifier
 from runner_agent.daemon.settings import ServeOptions, Settings, load
 from runner_agent.daemon.wiring import open_agent
+from runner_agent.kit.signals import Signals
 from runner_agent.model.errors import RunnerError
 from runner_agent.model.frozen import dataclass
 
@@ -50,10 +52,11 @@ Outcome = Stopped | Again
 def serve(options: ServeOptions) -> int:
     """Run the daemon until it is told to stop; its exit code. Raises RunnerError where it cannot go on."""
     settings = load(options)
+    signals = Signals(*AWAITED)
     journal, own_log = configure_log(settings.log_level)
     if sys.__stderr__ is not None:  # systemd's watchdog sends SIGABRT: say where it hung
         faulthandler.enable(sys.__stderr__)
-    outcome = asyncio.run(_serve(settings, narrate=journal))
+    outcome = asyncio.run(_serve(settings, signals, narrate=journal))
     if isinstance(outcome, Again):
         own_log.settle()
         hand_over(outcome.sockets, os.environ)
@@ -61,11 +64,10 @@ def serve(options: ServeOptions) -> int:
     return 0
 
 
-async def _serve(settings: Settings, *, narrate: bool) -> Outcome:
+async def _serve(settings: Settings, signals: Signals, *, narrate: bool) -> Outcome:
     notifier = Notifier(os.environ)
     asyncio.get_running_loop().set_exception_handler(Trouble())
     async with AsyncExitStack() as stack:
-        signals = Signals()
         agent = await open_agent(settings, stack, Inherited(os.environ))
         told = asyncio.create_task(_until_told(agent, signals, notifier), name="signals")
         others = [
@@ -101,20 +103,6 @@ def _leaves(group: ExceptionGroup[RunnerError]) -> list[RunnerError]:
         for one in group.exceptions
         for leaf in (_leaves(one) if isinstance(one, ExceptionGroup) else [one])
     ]
-
-
-class Signals:
-    """Signals as a queue, taken over before anything is promised to anybody."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[signal.Signals] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
-            loop.add_signal_handler(number, self._queue.put_nowait, number)
-
-    async def next(self) -> signal.Signals:
-        """The next one."""
-        return await self._queue.get()
 
 
 async def _until_told(agent: Agent, signals: Signals, notifier: Notifier) -> Outcome:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +59,12 @@ async def _asked(helper: str, key: str) -> Login | None:
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
-            f"docker-credential-{helper}", "get", stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL
+            f"docker-credential-{helper}",
+            "get",
+            stdin=pipe,
+            stdout=pipe,
+            stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=_unblock,
         )
     except OSError:
         return None
@@ -75,6 +81,11 @@ async def _asked(helper: str, key: str) -> Login | None:
     if user == "<token>":
         return {"identitytoken": secret, "serveraddress": key}
     return {"username": user, "password": secret, "serveraddress": key} if user else None
+
+
+def _unblock() -> None:
+    """In the child: what we have blocked for ourselves, a keyring's daemon that it starts would keep."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _object(value: object) -> Mapping[str, object]:
