@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -173,3 +174,44 @@ def test_what_has_an_upstream_name_already_stays(tmp_path: Path, there: str) -> 
     assert _cli("uninstall", "--root", str(tmp_path)).returncode == 0
     assert (path.lstat().st_ino, path.lstat().st_mtime_ns) == before
     assert not (tmp_path / "usr/local/bin/gitpod").exists()
+
+
+@pytest.mark.parametrize("name", ["only-in-the-image", "nobody"])
+def test_folders_are_of_the_user_that_the_root_knows(tmp_path: Path, name: str) -> None:
+    """This machine has none of that name, or one of another number."""
+    uid, gid = (os.getuid() or 4321), (os.getgid() or 4322)
+    _knows(tmp_path, name, uid, gid)
+    told = _cli("install", "--root", str(tmp_path), "--user", name, "--workspace", "/w")
+    assert (told.returncode, told.stderr.count("\n")) == (0, 1), told.stderr
+    assert ((tmp_path / "w").stat().st_uid, (tmp_path / "w").stat().st_gid) == (uid, gid)
+    assert _cli("install", "--root", str(tmp_path), "--user", name).stdout == "", (
+        "done again it changes nothing"
+    )
+
+
+def test_the_user_is_made_below_the_root_and_its_home_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A root that is named from here is found by the programs that work in it, too."""
+    uid, gid = (os.getuid() or 4321), (os.getgid() or 4322)
+    root, programs = tmp_path / "image", tmp_path / "bin"
+    _knows(root, "somebody", 1, 1)
+    programs.mkdir()
+    maker = programs / "systemd-sysusers"
+    maker.write_text(
+        '#!/bin/sh\nset -e\ncd /\nroot="${1#--root=}"\ntest -f "$2"\n'
+        f'echo "nobody:x:{uid}:{gid}::/home/nobody:/bin/bash" >> "$root/etc/passwd"\n'
+    )
+    maker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    monkeypatch.chdir(tmp_path)
+    told = _cli("install", "--root", "image", "--user", "nobody", "--workspace", "/w")
+    assert told.returncode == 0, told.stderr
+    for folder in ("home/nobody", "w"):
+        assert ((root / folder).stat().st_uid, (root / folder).stat().st_gid) == (uid, gid)
+    assert yaml.safe_load((root / "etc/runner-agent/config.yaml").read_text())["run_as"] == "nobody"
+
+
+def _knows(root: Path, name: str, uid: int, gid: int) -> None:
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/passwd").write_text(f"root:x:0:0::/root:/bin/sh\n{name}:x:{uid}:{gid}::/:/bin/sh\n")

@@ -44,7 +44,7 @@ RestartMaxDelaySec=30s
 ROOT = click.Option(
     ["--root"],
     default="/",
-    type=FOLDER,
+    type=click.Path(path_type=Path, readable=False, resolve_path=True),  # programs are told of it, too
     metavar="DIR",
     help="Change the system below DIR, that does not run.",
 )
@@ -176,7 +176,7 @@ class Target:
         yield from self._user(user)
         yield from machine.file(self.root / CONFIG, self._config(), 0o600)
         yield from machine.folder(self.root / STATE, 0o711)
-        yield from machine.folder(self.root / str(workspace).lstrip("/"), 0o755, user)
+        yield from machine.folder(self.root / str(workspace).lstrip("/"), 0o755, user, self.root)
         units = VENDOR if packaged else OWN
         yield from machine.link(self.root / OWN / "multi-user.target.wants" / AGENT, f"/{units / AGENT}")
 
@@ -212,7 +212,7 @@ class Target:
             raise Quit(INVALID, f"{self.root / CONFIG} {error}") from None
 
     def _user(self, name: str) -> Iterator[Change]:
-        if not name or name == "root" or _is_there(self.root, name):
+        if not name or machine.account(self.root, name):
             return
         home = f"/home/{name}"
         path = self.root / "etc" / SYSUSERS
@@ -223,15 +223,7 @@ class Target:
             yield machine.call(
                 "useradd", "--root", str(self.root), "--system", "--shell", "/bin/bash", "-d", home, name
             )
-        yield from machine.folder(self.root / home.lstrip("/"), 0o750, name)
-
-
-def _is_there(root: Path, name: str) -> bool:
-    try:
-        lines = (root / "etc/passwd").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return False
-    return any(line.startswith(f"{name}:") for line in lines)
+        yield from machine.folder(self.root / home.lstrip("/"), 0o750, name, self.root)
 
 
 def _knows_back_off() -> bool:
@@ -273,5 +265,5 @@ def _removals(root: Path, *, purge: bool) -> Iterator[Change]:
     if made.exists():
         name = made.read_text(encoding="utf-8").splitlines()[-1].split()[1]
         yield from machine.gone(made)
-        if _is_there(root, name):
+        if machine.account(root, name):
             yield machine.call("userdel", *([] if root == Path("/") else ["--root", str(root)]), name)

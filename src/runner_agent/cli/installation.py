@@ -44,25 +44,42 @@ def _write(path: Path, text: str, mode: int) -> None:
     fresh.replace(path)
 
 
-def folder(path: Path, mode: int, owner: str = "") -> Iterator[Change]:
-    """Have a directory. One that is there is left as it is."""
+def folder(path: Path, mode: int, owner: str = "", root: Path = Path("/")) -> Iterator[Change]:
+    """Have a directory, of a user of the system below `root`. One that is there is left as it is."""
     if not path.is_dir():
         whose = f", owned by {owner}" if owner else ""
-        yield Change(f"make {path}, mode {mode:03o}{whose}", lambda: _make_folder(path, mode, owner))
+        yield Change(f"make {path}, mode {mode:03o}{whose}", lambda: _make_folder(path, mode, owner, root))
 
 
-def _make_folder(path: Path, mode: int, owner: str) -> None:
+def _make_folder(path: Path, mode: int, owner: str, root: Path) -> None:
+    whose = account(root, owner) if owner else None
+    if owner and whose is None:
+        raise Quit(FAILED, f"{path} cannot be made: {root / 'etc/passwd'} has no user {owner}.")
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(mode)
-    if owner:
-        shutil.chown(path, owner, owner_group(owner))
+    if whose is not None:
+        os.chown(path, *whose)
 
 
-def owner_group(name: str) -> int:
-    """The number of a user's own group. Raises KeyError."""
-    import pwd
+def account(root: Path, name: str) -> tuple[int, int] | None:
+    """The numbers of a user and of its own group, None if there is none; below a root, by that root's files:
+    this machine may give the name another number, or none.
+    """
+    if name == "root":
+        return 0, 0
+    if root == Path("/"):
+        import pwd
 
-    return pwd.getpwnam(name).pw_gid
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return entry.pw_uid, entry.pw_gid
+        return None
+    with suppress(FileNotFoundError):
+        for line in (root / "etc/passwd").read_text(encoding="utf-8", errors="replace").splitlines():
+            user, _, uid, gid, *_ = (*line.split(":"), "", "", "", "")
+            if user == name and uid.isdecimal() and gid.isdecimal():
+                return int(uid), int(gid)
+    return None
 
 
 def link(path: Path, target: str) -> Iterator[Change]:
