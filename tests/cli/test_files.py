@@ -150,6 +150,36 @@ def test_update_applies_what_the_agent_applies(
     assert f"{file} is none of the places" in told.err, "where people look for it"
 
 
+@pytest.mark.parametrize("there", ["nothing", "folder", "dangling link"])
+def test_update_applies_no_other_file_than_the_agent_s(
+    cli: Cli, fake: FakeAgent, tmp_path: Path, there: str
+) -> None:
+    """Though the workspace has one that would do."""
+    usual = tmp_path / ".ona" / "config.yaml"
+    usual.parent.mkdir()
+    usual.write_text(FILE)
+    own = tmp_path / "elsewhere" / "other.yaml"
+    if there != "nothing":
+        own.parent.mkdir()
+    if there == "folder":
+        own.mkdir()
+    if there == "dangling link":
+        own.symlink_to("nowhere")
+    state = {"path": str(own), "error": f"{own}: no such file"}
+    fake.on["GetAgent"] = lambda _: {"agent": {"workspace": str(tmp_path), "automations": state}}
+    for words in (["--dry-run"], ["--prune"], []):
+        told = cli("automations", "update", *words)
+        assert told.code == 2
+        assert str(own) in told.err
+        assert there != "nothing" or "is gone: put it back, or name a FILE" in told.err
+    assert "ApplyAutomationsFile" not in [method for method, _ in fake.asked]
+    if there == "nothing":
+        own.parent.mkdir()
+        own.write_text(FILE)
+        assert cli("automations", "update").code == 0
+        assert fake.asked[-1][1]["path"] == str(own)
+
+
 def test_rule_2_8_a_second_default_file_is_warned_of(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -220,6 +220,21 @@ async def test_a_file_written_after_the_start_is_ours_once_applied(world: World)
     assert file.state.path == path
 
 
+async def test_a_file_that_nobody_named_may_be_renamed(world: World) -> None:
+    """The next start would apply the new name; what was chosen stays what it is, though it be gone."""
+    path = world.write(".ona/automations.yaml", "worse", bad=True)
+    file = world.file()
+    await file.apply()
+    renamed = path.rename(path.with_name("config.yaml"))
+    file.applied(renamed)
+    assert (file.state.path, file.state.error) == (renamed, "")
+    chosen = world.write("chosen.yaml", "good")
+    await file.make_default(chosen)
+    chosen.unlink()
+    file.applied(renamed)
+    assert file.state.path == chosen
+
+
 async def test_rule_2_8_a_second_one_is_warned_of_by_name(world: World) -> None:
     first, second = world.write(".ona/config.yml", "a"), world.write(".gitpod/automations.yaml", "b")
     file = world.file()

@@ -134,12 +134,24 @@ def apply(agent: Agent, name: str, *, prune: bool = False) -> Applied:
 
 
 def applied_file(agent: Agent) -> Path:
-    """The file that the agent applies by itself. Raises Quit where there is none."""
+    """The file that the agent applies by itself. Raises Quit where there is none, or none any more: another
+    one would be applied in its place, and nothing said.
+    """
     info = agent.get_agent()
     own = info.get("automations", {}).get("path", "")
-    if own and Path(own).exists():
-        return Path(own)
-    return default_file(Path(info.get("workspace", ".")))
+    if not own:
+        return default_file(Path(info.get("workspace", ".")))
+    try:
+        Path(own).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise Quit(
+            INVALID,
+            f"{own}, which the agent applies by itself, is gone: put it back, or name a FILE, with -s if the"
+            " agent is to apply that one from now on.",
+        ) from None
+    except OSError:
+        pass  # who reads it tells
+    return Path(own)
 
 
 def _path(name: str) -> str:

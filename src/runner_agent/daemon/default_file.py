@@ -4,6 +4,7 @@ Which: the one that settings name, else the one a user has made the default, els
 places.
 """
 
+import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -110,11 +111,18 @@ class DefaultFile:
 
     def applied(self, path: Path) -> None:
         """A client has put in force what this file says now: if it is ours, its report is out of date."""
-        from runner_agent.control.automations import find_default
-
-        ours = self._state.path or find_default(self._workspace)  # it may have been written since our start
+        ours = self._ours()
         if ours is not None and _same(path, ours):
             self._in_force(ours, self._state.warning)
+
+    def _ours(self) -> Path | None:
+        """As found at our start; one that nobody named may have been written, or renamed, since."""
+        from runner_agent.control.automations import find_default
+
+        known = self._state.path
+        if known is not None and (self._named or self._store.get_meta(_META) or os.path.lexists(known)):
+            return known
+        return find_default(self._workspace) or known
 
     async def _put_in_force(self, path: Path, warning: str = "") -> None:
         from runner_agent.control.automations import identity
