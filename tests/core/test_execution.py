@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from runner_agent.core.execution import World, advance, hangs_on, rebooted, shown_steps
 from runner_agent.core.facts import OutputSeen
-from runner_agent.model.ids import ExecutionId, SessionId
+from runner_agent.model.ids import BootMark, ExecutionId, SessionId
 from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase
 from runner_agent.model.records import StepStatus
 from runner_agent.model.runs import Exited
@@ -59,6 +60,70 @@ def test_rule_4_2_groups_in_order_and_steps_of_a_group_at_once() -> None:
     execution = town.execution("e1")
     assert (execution.status.phase, execution.status.failure_message) == (SUCCEEDED, "")
     assert execution.completed_at == town.wall
+
+
+def _passes(town: Town, seconds: float) -> None:
+    town.wall += timedelta(seconds=seconds)
+    for stage in town.stages():
+        stage.pass_time(seconds)
+
+
+def _completed(town: Town) -> float:
+    """Seconds after the town began."""
+    at = town.execution("e1").completed_at
+    assert at is not None
+    return (at - NOON).total_seconds()
+
+
+def test_rule_4_8_completed_is_when_the_last_run_ended_not_when_it_was_seen() -> None:
+    town = Town({"a": ["b", "c"], "b": [], "c": []})
+    town.execute("a", firing="f1")
+    town.settle()
+    _passes(town, 13)
+    town.steps["b@f1"].gone(BAD)
+    _passes(town, 1)
+    town.steps["c@f1"].gone(OK)
+    _passes(town, 7)
+    town.settle()
+    assert town.execution("e1").status.phase is FAILED
+    assert _completed(town) == 14
+    assert town.execution("e1").started_at == NOON
+
+
+def test_rule_4_8_nor_is_it_before_the_execution_began() -> None:
+    """As of a step that an execution finds over; and by a time of day that was set back meanwhile."""
+    town = Town({"a": []})
+    town.execute("a", firing="f1")
+    town.settle()
+    _passes(town, 5)
+    town.steps["a@f1"].gone(OK)
+    _passes(town, 5)
+    town.wall -= timedelta(seconds=8)
+    town.settle()
+    assert _completed(town) == 0
+
+
+def test_rule_4_8_nor_before_its_end_was_asked_for() -> None:
+    town = Town({"a": ["b"], "b": []})
+    town.execute("a", firing="f1")
+    town.settle()
+    _passes(town, 5)
+    town.steps["b@f1"].gone(OK)
+    _passes(town, 5)
+    town.stop("e1")
+    assert (town.execution("e1").status.phase, _completed(town)) == (STOPPED, 10)
+
+
+def test_rule_4_8_a_run_of_another_boot_says_nothing() -> None:
+    town = Town({"a": []})
+    town.execute("a", firing="f1")
+    town.settle()
+    _passes(town, 5)
+    town.steps["a@f1"].gone(OK)
+    _passes(town, 5)
+    world = town.world("e1")
+    after, _ = advance(town.execution("e1"), world, replace(town.moment, boot=BootMark("another")))
+    assert after.completed_at == town.wall
 
 
 def test_rule_4_4_after_a_failure_siblings_finish_and_nothing_new_starts() -> None:
@@ -381,7 +446,7 @@ def test_advance_at_rest_changes_nothing() -> None:
     town.execute("a", firing="f1")
     town.settle()
     world = town.world("e1")
-    after, moved = advance(town.execution("e1"), world, town.wall)
+    after, moved = advance(town.execution("e1"), world, town.moment)
     assert after == town.execution("e1")
     assert moved == ()
 
@@ -395,7 +460,7 @@ def test_hangs_on_names_steps_and_services() -> None:
 def test_a_world_without_its_records_fails_the_steps() -> None:
     town = Town({"a": ["web", "b"], "b": []}, {"web": a_launch()})
     town.execute("a", firing="f1")
-    after, _ = advance(town.execution("e1"), World({}, {}), NOON)
+    after, _ = advance(town.execution("e1"), World({}, {}), town.moment)
     assert after.status.phase is FAILED
     assert {one.status.failure_message for one in shown_steps(after).values()} == {
         'service "web" is gone',

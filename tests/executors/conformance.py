@@ -456,13 +456,17 @@ async def another_executor_takes_over_a_live_run(stage: Stage) -> None:
 
 @rule
 async def another_executor_learns_what_ended_meanwhile(stage: Stage) -> None:
-    """Rule 7.2: with its exit code and every byte of its log."""
+    """Rules 4.8, 7.2: with its exit code, every byte of its log, and when that was."""
+    began = asyncio.get_running_loop().time()
     handle = await stage.start("echo one; sleep 0.2; printf 'last bytes'; exit 9")
     await stage.executor.aclose()
     await asyncio.sleep(0.5)
     stage.executor = stage.place.executor()
     assert await stage.executor.find(handle.run_id) == handle
     assert await stage.executor.wait_ended(handle) == Exited(9)
+    ended = await stage.executor.ended_at(handle)
+    assert ended is not None
+    assert began + 0.2 <= ended <= asyncio.get_running_loop().time()
     await stage.over(handle)
     assert stage.written() == ["one", "last bytes"]
 

@@ -20,7 +20,7 @@ from runner_agent.reconcile.machines import ServiceMachine
 from runner_agent.reconcile.mode import Mode
 from runner_agent.reconcile.notes import Notes
 from runner_agent.store.memory import MemoryStore
-from tests.support.world import scene
+from tests.support.world import Scene, scene
 
 STUBBORN = "trap '' TERM; sleep infinity"
 
@@ -127,6 +127,65 @@ async def test_recovery_is_complete_when_every_run_is_taken_up(tmp_path: Path) -
         assert it.phase("web") is ServicePhase.RUNNING
         assert it.phase("gone") is ServicePhase.FAILED
         assert it.clock.now() - (it.world.began or 0) < 66
+
+
+@virtual_time
+async def test_what_ended_while_the_agent_was_away_ended_then(tmp_path: Path) -> None:
+    """Rule 4.8: as its holder has written down; what nobody has written down, when the agent came back."""
+    async with scene(tmp_path) as it:
+        await it.service("web", "sleep 18")
+        await it.service("late", "sleep 19", ready="sleep 16")
+        await it.service("waited-for", "sleep 17; exit 1", ready="sleep 2; false")
+        await it.service("lost", "sleep infinity")
+        for reference in ("web", "late", "lost"):
+            await it.start(reference)
+        await it.task("good", "sleep 14")
+        await it.task("bad", "sleep 13; exit 3")
+        await it.task("needs", "true", "waited-for")
+        await it.task("leaves", "(trap '' TERM; sleep 5; trap '' TERM; sleep 5) & sleep 12")
+        executions = await it.execute("good", "bad", "needs", "leaves")
+        begun = {one: it.execution(one).created_at for one in executions}
+        await it.at(10)
+        await it.agents[-1].dies()
+        await it.at(15)
+        it.world.lose(next(id_ for id_, run in it.world.runs.items() if run.name == "lost/start"))
+        await it.at(30)
+        await it.agent()
+        await it.ended(*executions)
+        took = [it.execution(one).completed_at for one in executions]
+        assert [
+            round((at - begun[one]).total_seconds(), 3)
+            for one, at in zip(executions, took, strict=True)
+            if at
+        ] == [14, 13, 17, 12]
+        await it.until_phase("lost", ServicePhase.FAILED)
+        assert {name: _since(it, name) for name in ("web", "late", "waited-for", "lost")} == {
+            "web": 18,
+            "late": 19,
+            "waited-for": 17,
+            "lost": 30,
+        }
+
+
+@virtual_time
+async def test_what_an_ended_command_left_lasts_longer_than_it(tmp_path: Path) -> None:
+    """Rule 3.9: there is no end before that is gone, and that nobody has written down."""
+    async with scene(tmp_path) as it:
+        await it.service("web", "(trap '' TERM; sleep infinity) & sleep 3")
+        await it.start("web")
+        await it.at(2)
+        await it.restarted(after=4)
+        await it.until_phase("web", ServicePhase.STOPPING)
+        assert _since(it, "web") == 3
+        await it.until_phase("web", ServicePhase.STOPPED)
+        assert _since(it, "web") == 13
+
+
+def _since(it: Scene, reference: str) -> float:
+    """Seconds of the scene at which it came into its phase, to a tenth."""
+    since = it.seen(reference).phase_since
+    assert since is not None
+    return round(since.at - (it.world.began or 0), 1)
 
 
 @virtual_time

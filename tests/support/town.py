@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from runner_agent.core import wishes
 from runner_agent.core.execution import World, advance, hangs_on, shown_steps
 from runner_agent.core.plan import make_plan
-from runner_agent.model.ids import BootMark, DefinitionId, ExecutionId, StepId, TaskId
+from runner_agent.model.ids import BootMark, DefinitionId, ExecutionId, Instant, StepId, TaskId
 from runner_agent.model.phases import ExecutionPhase, RunRole
 from runner_agent.model.plans import PlanStep, TaskWork
 from runner_agent.model.records import Execution, Service, Step, Task
-from runner_agent.model.runs import Ending
+from runner_agent.model.runs import Ending, Moment
 from runner_agent.model.specs import Cause, Launch, Subject
 from tests.support.histories import NOON, ServiceStage, State, StepStage, a_task
 
@@ -32,6 +32,13 @@ class Town:
         self.executions: dict[ExecutionId, Execution] = {}
         self.wall = NOON
         self._ids = 0
+
+    @property
+    def moment(self) -> Moment:
+        """By the clock that is furthest on."""
+        stages: list[StepStage | ServiceStage] = [*self.steps.values(), *self.services.values()]
+        now = max((stage.now for stage in stages), default=0.0)
+        return Moment(self.wall, BootMark("boot-1"), Instant(now))
 
     def new_id(self) -> str:
         self._ids += 1
@@ -103,7 +110,7 @@ class Town:
     def advance(self, execution: str) -> bool:
         """One look at an execution. True if anything moved."""
         before, world = self.execution(execution), self.world(execution)
-        after, moved = advance(before, world, self.wall)
+        after, moved = advance(before, world, self.moment)
         self.executions[ExecutionId(execution)] = after
         for one in moved:
             if isinstance(one, Step):

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar, assert_never
 
 from runner_agent.core import step as step_rules
 from runner_agent.core import view
+from runner_agent.core.completion import completed_at
 from runner_agent.core.endings import MACHINE_RESTARTED
 from runner_agent.core.plan import aggregate, runnable
 from runner_agent.core.session import over
@@ -30,6 +31,7 @@ from runner_agent.model.records import (
     StepProgress,
     StepStatus,
 )
+from runner_agent.model.runs import Moment
 from runner_agent.model.specs import Cause
 
 Id_contra = TypeVar("Id_contra", contravariant=True)
@@ -59,11 +61,9 @@ class World:
 Progress = dict[PlanStepId, StepProgress]
 
 
-def advance(
-    execution: Execution, world: World, now: datetime
-) -> tuple[Execution, tuple[Step | Service, ...]]:
+def advance(execution: Execution, world: World, now: Moment) -> tuple[Execution, tuple[Step | Service, ...]]:
     """The execution, and those records it hangs on that moved, after all that can be done now is done. `now`
-    is wall time, for display.
+    is for display.
     """
     if execution.status.phase.terminal:
         return execution, ()
@@ -152,7 +152,7 @@ class _Hand:
 
     # --- reaching for the next steps
 
-    def reach(self, now: datetime) -> bool:
+    def reach(self, now: Moment) -> bool:
         """Start what may start now. True if anything was started."""
         if self.stopping:
             return False
@@ -164,7 +164,7 @@ class _Hand:
                         continue
                     self.progress[step.id] = self._hold(self.step(step_id))
                 case ServiceWork(service_id=service_id, session=session):
-                    self.progress[step.id] = self._bind(step, self.service(service_id), session, now)
+                    self.progress[step.id] = self._bind(step, self.service(service_id), session, now.wall)
                 case _:
                     assert_never(step.work)
         return any(step.id in self.progress for step in steps)
@@ -193,19 +193,18 @@ class _Hand:
 
     # --- the whole
 
-    def result(self, now: datetime) -> Execution:
+    def result(self, now: Moment) -> Execution:
         """The execution as it stands."""
         phases = _phases(self.progress)
         phase = aggregate(self.execution.plan, phases, stopping=self.stopping)
         message = _failure(self.execution, self.progress) if phase is FAILED else ""
-        begun = phase is not PENDING
-        return replace(
-            self.execution,
-            steps=self.progress,
-            status=ExecutionStatus(phase, message),
-            started_at=self.execution.started_at or (now if begun and self.progress else None),
-            completed_at=now if phase.terminal else None,
-        )
+        begun = phase is not PENDING and bool(self.progress)
+        started = self.execution.started_at or (now.wall if begun else None)
+        status = ExecutionStatus(phase, message)
+        after = replace(self.execution, steps=self.progress, status=status, started_at=started)
+        if not phase.terminal:
+            return after
+        return replace(after, completed_at=completed_at(self.execution, after, self.step, self.service, now))
 
 
 def _phases(progress: Mapping[PlanStepId, StepProgress]) -> dict[PlanStepId, ExecutionPhase]:

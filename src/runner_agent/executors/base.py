@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner_agent.model.frozen import dataclass
-from runner_agent.model.ids import Reference, RunId
+from runner_agent.model.ids import Instant, Reference, RunId
 from runner_agent.model.phases import RunRole
 from runner_agent.model.runs import Ending, Handle, Survivor
 from runner_agent.model.specs import RunsOn
@@ -70,6 +70,10 @@ class Executor(Protocol):
 
     async def wait_empty(self, handle: Handle) -> None:
         """Return when no process of the run is left. Never before `wait_ended` could return."""
+        ...
+
+    async def ended_at(self, handle: Handle) -> Instant | None:
+        """When the command ended, if that was written down where it ran."""
         ...
 
     async def terminate(self, handle: Handle) -> None:

@@ -17,6 +17,7 @@ from runner_agent.executors.holders import (
     UNLINGER,
     Holder,
     holder_of,
+    read_ended_at,
     read_ending,
     wait_gone,
     wait_record,
@@ -27,7 +28,7 @@ from runner_agent.executors.sweeper import Sweeper
 from runner_agent.launcher import procs, records
 from runner_agent.launcher.wire import UNSHARED, Message, Refused
 from runner_agent.model.errors import CannotStart, Unavailable
-from runner_agent.model.ids import RunId
+from runner_agent.model.ids import Instant, RunId
 from runner_agent.model.runs import Ending, Handle, Lost, Survivor
 
 SUPERVISOR_LOST = "supervisor lost"
@@ -105,6 +106,10 @@ class HeldRuns:
         await wait_gone(holder, self.boot)
         if read_ending(holder.folder) is None:
             await end_remains(holder, handle.run_id, self.boot)
+
+    async def ended_at(self, handle: Handle) -> Instant | None:
+        holder = holder_of(handle)
+        return read_ended_at(holder.folder) if holder.boot == self.boot else None
 
     async def terminate(self, handle: Handle) -> None:
         holder_of(handle).signal(TERMINATE, self.boot)

@@ -11,6 +11,7 @@ from typing import cast
 from runner_agent.launcher import procs, records, wire
 from runner_agent.model.errors import Unavailable
 from runner_agent.model.frozen import dataclass
+from runner_agent.model.ids import Instant
 from runner_agent.model.runs import Ending, Exited, Handle, Lost, NotStarted, Signaled
 
 TERMINATE = signal.SIGRTMIN + wire.TERMINATE
@@ -148,11 +149,7 @@ def read_ending(folder: Path) -> Ending | None:
     """What the record says of the end, in our terms, or None if it does not yet. Raises Unavailable for one
     that cannot be understood.
     """
-    try:
-        record = records.read(str(folder))
-    except wire.Refused as refused:
-        raise Unavailable(f"how a run ended cannot be understood: {refused.text}") from None
-    ended = cast("wire.Message | None", record and record.get(records.ENDED))
+    ended = _read_end(folder)
     if ended is None:
         return None
     match ended.get("how"):
@@ -164,6 +161,20 @@ def read_ending(folder: Path) -> Ending | None:
             return Lost(str(ended.get("reason", "")))
         case _:
             return NotStarted(str(ended.get("reason", "")))
+
+
+def read_ended_at(folder: Path) -> Instant | None:
+    """When that was, if the record tells it. Raises Unavailable as `read_ending` does."""
+    told = (_read_end(folder) or {}).get("ended_ns")
+    return Instant(told / 1e9) if isinstance(told, int) else None
+
+
+def _read_end(folder: Path) -> wire.Message | None:
+    try:
+        record = records.read(str(folder))
+    except wire.Refused as refused:
+        raise Unavailable(f"how a run ended cannot be understood: {refused.text}") from None
+    return cast("wire.Message | None", record and record.get(records.ENDED))
 
 
 def _why(ended: wire.Message) -> str:

@@ -10,7 +10,7 @@ from runner_agent.executors.base import BEGAN, RunRequest
 from runner_agent.executors.scripted_language import parse
 from runner_agent.executors.scripted_world import Run, World
 from runner_agent.model.errors import CannotStart, Unavailable
-from runner_agent.model.ids import RunId
+from runner_agent.model.ids import Instant, RunId
 from runner_agent.model.runs import Ending, Handle, Lost, Survivor
 
 
@@ -84,6 +84,11 @@ class ScriptedExecutor:
         run = self._world.runs.get(handle.run_id)
         if run is not None:
             await run.empty.wait()
+
+    async def ended_at(self, handle: Handle) -> Instant | None:
+        """Of a run whose holder was not lost."""
+        run = self._world.runs.get(handle.run_id)
+        return None if run is None else run.ended_at
 
     async def terminate(self, handle: Handle) -> None:
         """The group."""

@@ -19,7 +19,7 @@ from runner_agent.executors.scripted_language import Script, parse
 from runner_agent.executors.scripted_process import Process
 from runner_agent.launcher.redactor import redact
 from runner_agent.model.frozen import dataclass
-from runner_agent.model.ids import RunId
+from runner_agent.model.ids import Instant, RunId
 from runner_agent.model.runs import Ending, Exited, Lost, Signaled
 
 MARK = "runner-agent: "
@@ -101,6 +101,7 @@ class Run:
         self.world, self.request, self.script = world, request, script
         self.name = f"{request.reference}/{request.role.value}"
         self.ending: Ending | None = None
+        self.ended_at: Instant | None = None
         self.ended = asyncio.Event()
         self.empty = asyncio.Event()
         self.processes: list[Process] = []
@@ -156,7 +157,7 @@ class Run:
     def died(self, process: Process, ending: Ending) -> None:
         """Reap."""
         if process is self.leader and not self._lost:
-            self.ending = ending
+            self.ending, self.ended_at = ending, Instant(asyncio.get_running_loop().time())
             self.world.say(f"{self.name} {_told(ending)}")
             self._note(f"{self.name} {_told(ending)}")
             self.ended.set()

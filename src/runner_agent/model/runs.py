@@ -52,6 +52,10 @@ class Moment:
         recalled = now.wall - timedelta(seconds=now.at - self.at)
         return recalled if abs(recalled - self.wall) > _SLEWED else self.wall
 
+    def back_at(self, at: Instant) -> "Moment":
+        """An instant of the same boot, this one if that has not come yet."""
+        return Moment(self.wall - timedelta(seconds=max(0.0, self.at - at)), self.boot, min(self.at, at))
+
 
 @dataclass(frozen=True, slots=True)
 class Handle:
@@ -136,7 +140,7 @@ class Live:
 @dataclass(frozen=True, slots=True)
 class Ended:
     """The command itself has ended, yet processes it left behind are still being cleared away (rules 3.5,
-    4.7).
+    4.7). `at`: when it ended, as far as that is known.
     """
 
     run_id: RunId
@@ -148,7 +152,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """Nothing of the run is left. `at`: when that was seen."""
+    """Nothing of the run is left. `at`: when that was seen; of what was gone when an agent came back, when
+    its command ended, if that is known.
+    """
 
     run_id: RunId
     at: Instant

@@ -10,6 +10,7 @@ from runner_agent.core import execution as rules
 from runner_agent.core.execution import World
 from runner_agent.kit.clock import Clock
 from runner_agent.model.records import Execution, Key, Record, Service, Step
+from runner_agent.model.runs import Moment
 from runner_agent.store.base import R, Reader, Store, Transaction
 
 
@@ -49,7 +50,7 @@ class Executions:
         if execution is None or execution.status.phase.terminal:
             return []
         world = World(_Lookup(reader, Step), _Lookup(reader, Service))
-        after, moved = rules.advance(execution, world, self._clock.wall())
+        after, moved = rules.advance(execution, world, Moment.of(self._clock))
         return [after, *moved] if after != execution else [*moved]
 
 

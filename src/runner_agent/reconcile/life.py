@@ -165,23 +165,32 @@ class Life(Generic[R]):
         async with evidence.following(
             self.key, self.role, self.run_id, reference, self._on_output, read
         ) as outputs:
-            empty = False
+            empty, at = False, None
             if ending is None:
                 ending = await self._in_time(executor.wait_ended(handle))
+                at = await self._ended_at(executor, handle)
                 if self.role is RunRole.READY:  # of a service whose `start` has ended it says nothing
                     await self._start_told(self.key)
                 empty = await self._empty_soon(executor, handle)
                 if not empty:
                     await outputs.complete()
                     ending = told_by_shell(ending, self._last_line())
-                    await self._note(RunEnded(self.role, self.run_id, self._now(), ending))
+                    await self._note(RunEnded(self.role, self.run_id, at or self._now(), ending))
+            elif empty := await self._empty_soon(executor, handle):
+                at = await self._ended_at(executor, handle)
             if not empty:
                 await self._in_time(executor.wait_empty(handle))
+                at = None  # what was left of it lasted longer than the command
             await outputs.finish()
             last_line = self._last_line()
             ending = told_by_shell(ending, last_line)
-            await self._note(RunGone(self.role, self.run_id, self._now(), ending, last_line))
+            await self._note(RunGone(self.role, self.run_id, at or self._now(), ending, last_line))
         await self._clean(executor)
+
+    async def _ended_at(self, executor: Executor, handle: Handle) -> Instant | None:
+        """When the command ended, if it may have while nobody followed it; None is now (rule 4.8)."""
+        told = None if self._ours else await executor.ended_at(handle)
+        return None if told is None else max(self._began(handle), min(told, self._now()))
 
     def _last_line(self) -> str:
         return self._redaction.text(self._means.evidence.last_line(self.key, self.role))

@@ -15,7 +15,10 @@ from runner_agent.core.facts import (
     NotReadyInTime,
     OutputSeen,
     Rebooted,
+    RunEnded,
+    RunGone,
     ServiceFact,
+    Spawned,
     StopAsked,
     StopOverran,
 )
@@ -92,12 +95,15 @@ class ServiceMachine:
         posted = record.posted
         if posted is not None and isinstance(fact, OutputSeen):  # rule 5.3: the last write wins
             posted = (posted[0], outputs.left_standing(posted[1], fact.entries))
-        return self._shown(replace(record, run=run, posted=posted), now)
+        when = now.back_at(fact.at) if isinstance(fact, Spawned | RunEnded | RunGone) else now
+        return self._shown(replace(record, run=run, posted=posted), when)
 
     @staticmethod
-    def _shown(record: Service, now: Moment) -> Service:
-        status = view.status(record)
-        since = record.phase_since if status.phase is record.status.phase else now
+    def _shown(record: Service, when: Moment) -> Service:
+        status, since = view.status(record), record.phase_since
+        if status.phase is not record.status.phase:
+            later = since is not None and since.boot == when.boot and since.at > when.at
+            since = since if later else when
         return replace(record, status=status, phase_since=since)
 
     def began(self, record: Service) -> Began:
