@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from click import Context
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner_agent.cli.compat import answer
+from runner_agent.cli.root import LazyGroup, automations
 from runner_agent.control.automations import check_automations
 from runner_agent.control.file_errors import FileWarning
 from runner_agent.control.lint_scripts import detaches, leaves_behind, loops, never_ends
@@ -17,6 +19,7 @@ from runner_agent.control.lint_shell import statements
 from runner_agent.control.lint_tools import prepares
 from runner_agent.control.lint_verbs import refused_verbs
 from runner_agent.control.lints import RULES
+from runner_agent.control.vendor_verbs import ALIASES, COMMANDS
 
 GITHUB = "ghp_" + "q8Zr1LmT0xVb7Nc4Kd9Ws2YhPf5Gj3Ra6Ue0"
 AWS = "AKIA" + "Q8ZR1LMT0XVB7NC4"
@@ -52,6 +55,15 @@ def ids(script: str) -> list[tuple[str, int]]:
         ("./server & disown", "background-process", 0),
         ("X='a # b' ./server > log 2>&1 &", "background-process", 0),
         ("setsid ./server", "background-process", 0),
+        ("cd web\nsetsid ./server", "background-process", 1),
+        ("exec setsid ./server > log", "background-process", 0),
+        ("setsid --fork ./server\necho started", "background-process", 0),
+        ("./server & until curl -sf localhost; do sleep 1; done", "background-process", 0),
+        ("./server & while ! curl -sf localhost; do sleep 1; done", "background-process", 0),
+        ("bash -c $'cd web\\ndocker compose up -d'", "compose-detached", 0),
+        ("/usr/bin/env bash -c 'docker compose up -d'", "compose-detached", 0),
+        ('su - dev -c "docker compose up -d"', "compose-detached", 0),
+        ('eval "./server &"', "background-process", 0),
         ("nohup ./server &", "nohup", 0),
         ("nohup ./server", "nohup", 0),
         ("tmux new-session -d -s x ./server", "terminal-multiplexer", 0),
@@ -98,6 +110,16 @@ def test_a_start_that_does_not_stay(script: str, id_: str, line: int) -> None:
         "# docker compose up -d\n./server",
         "curl 'http://localhost/?a=1&b=2'\n./server",
         "setsid --wait ./server",
+        "setsid ./server\necho ended",
+        "setsid ./server > log 2>&1",
+        "if true; then setsid ./server; fi",
+        "echo y | setsid ./server",
+        "trap 'rm -f up' EXIT\nsetsid ./server",
+        "pkill -f server\nsetsid ./server",
+        "./server & SRV=$!; while kill -0 $SRV; do sleep 1; done",
+        "./server &\nuntil ! pgrep -x server; do\n  sleep 1\ndone",
+        "./server & while [ -d /proc/$! ]; do sleep 1; done",
+        'eval "$(ssh-agent -s)"\n./server',
         "pm2 start x.js --no-daemon",
         "pm2-runtime x.js",
         "nginx -g 'daemon off;'",
@@ -345,6 +367,7 @@ def test_a_command_is_shown_with_its_d_and_the_cure_takes_that_away(
         "pm2 start x.js",
         "pg_ctl -D data start",
         "if true; then\n  ./server &\nfi",
+        "trap 'echo bye' EXIT\n./server &\ncurl -sf localhost",
     ],
 )
 def test_a_task_that_leaves_something_behind(script: str) -> None:
@@ -369,6 +392,9 @@ def test_a_task_that_leaves_something_behind(script: str) -> None:
         "sudo systemctl start nginx",
         "minikube start",
         "setsid --wait ./x",
+        "setsid sleep 3\necho after",
+        "trap 'kill $(jobs -p)' EXIT\n./server &\ncurl -sf localhost",
+        "./server & while kill -0 $!; do sleep 1; done",
         "echo 'sleep 1 &'",
     ],
 )
@@ -389,6 +415,10 @@ def test_a_task_that_leaves_nothing_behind(script: str) -> None:
         ("docker exec x bash -c 'a'", [("docker exec x bash -c 'a'", 0)]),
         ("bash -c", [("bash -c", 0)]),
         ("bash -c ''", [("bash -c ''", 0)]),
+        (r"bash -c $'say \'x\'\nb'", [("say 'x'", 0), ("b", 0)]),
+        ("su -c a dev", [("a", 0)]),
+        ("eval a 'b; c'", [("a b", 0), ("c", 0)]),
+        ("su dev", [("su dev", 0)]),
     ],
 )
 def test_what_a_shell_is_given_is_seen(script: str, seen: list[tuple[str, int]]) -> None:
@@ -412,6 +442,33 @@ def test_what_a_shell_is_given_is_seen(script: str, seen: list[tuple[str, int]])
         ("echo gitpod whoami", []),
         ("echo 'x=$(gp url 1)'", []),
         ("./gp url", []),
+        ("timeout -k 5 60 gp ports await 3000", ["gp ports"]),
+        ("nohup gp url > url", ["gp url"]),
+        ("echo 3000 | xargs -n 1 gp url", ["gp url"]),
+        ("echo 3000 | xargs echo gp url", []),
+        ('"gp" url', ["gp url"]),
+        ("cat <(gp env)", ["gp env"]),
+        ('echo "<(gp env)"', []),
+        ("cat <<EOF\nit's $(gp url)\nEOF", ["gp url"]),
+        ("cat <<'EOF'\n$(gp url)\nEOF", []),
+        ("cat <<\\EOF\n$(gp url)\nEOF\ngp env", ["gp env"]),
+        ("trap 'gp url' EXIT", ["gp url"]),
+        ("f() { gp url; }\nf", ["gp url"]),
+        ("case $1 in up) gp url;; esac", ["gp url"]),
+        ("ona automations service status x", ["ona automations service status"]),
+        ("gitpod automations logs x", ["gitpod automations logs x"]),
+        ("ona automations frob", ["ona automations frob"]),
+        ("ona auto services list\ngitpod a task start x\nona automations --help\ngitpod a $VERB", []),
+        ("gitpod whoami || true", []),
+        ("gitpod whoami | head -1 || echo nobody", []),
+        ("x=$(gitpod whoami) || x=nobody", []),
+        ("(gitpod whoami) || true", []),
+        ("if gitpod whoami; then a; fi", []),
+        ("gitpod whoami; a || true", ["gitpod whoami"]),
+        ("if true; then gitpod whoami; fi", ["gitpod whoami"]),
+        ("until gp ports await 3000; do sleep 1; done", ["gp ports"]),
+        ("gp() { echo http://localhost:$2; }\ngp url 3000", []),
+        ("function gp { :; }\ngp url\nona whoami", ["ona whoami"]),
     ],
 )
 def test_a_verb_that_nothing_answers(script: str, told: list[str]) -> None:
@@ -420,11 +477,26 @@ def test_a_verb_that_nothing_answers(script: str, told: list[str]) -> None:
     assert all(one.id == "refused-verb" for one in found)
 
 
+def test_the_commands_of_automations_are_known_to_the_warnings() -> None:
+    for name, commands in COMMANDS.items():
+        found = automations.get_command(Context(automations), name)
+        assert found is not None
+        assert sorted(commands) == (
+            sorted(found.list_commands(Context(found))) if isinstance(found, LazyGroup) else []
+        )
+    assert [*COMMANDS] == automations.list_commands(Context(automations))
+    for alias, name in ALIASES.items():
+        assert automations.get_command(Context(automations), alias) is automations.get_command(
+            Context(automations), name
+        )
+
+
 def test_the_warnings_and_the_stand_in_go_by_one_table(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["whoami"], ["environment", "port", "list"], ["environment", "get"], ["env"]):
+    refused = ("whoami", "environment port list", "env", "automations frob", "a service status x", "a")
+    for words in map(str.split, refused):
         assert answer("gitpod", words) == 2
         assert [*refused_verbs(" ".join(("gitpod", *words)))]
-    for words in (["environment", "port", "open", "1"], ["help"], ["version"], []):
+    for words in map(str.split, ("environment port open 1", "help", "version", "", "a service list -h")):
         assert answer("ona", words) == 0
         assert not [*refused_verbs(" ".join(("ona", *words)))]
     assert "cannot be done by this agent" in capsys.readouterr().err

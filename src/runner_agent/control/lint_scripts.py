@@ -7,6 +7,8 @@ from itertools import takewhile
 from runner_agent.control.lint_shell import Statement, statements
 from runner_agent.model.frozen import dataclass
 
+_FEW = 200
+"""Characters of a loop's head that are judged."""
 _SHOWN = 60
 """Characters of a command in a message."""
 _STAYS = "the service is STOPPED as soon as start has ended"
@@ -101,6 +103,14 @@ _ENDLESS = re.compile(
 _ALWAYS = re.compile(
     r"(?:while (?:true|:|\[ 1 \]|\(\(1\)\)|1)|until (?:false|\[ 0 -eq 1 \]))$|for \(\(;;\)\)"
 )
+_STAYS_WITH = re.compile(
+    r"(?:while|until !) (?:sudo )?(?:kill -0|pgrep|ps |(?:test|\[{1,2}) -[de] \"?/proc/)"
+)
+"""A loop that lasts as long as a process does."""
+_ENDS_ALL = re.compile(r"trap .*\bkill\b.* (?:EXIT|0)\b")
+_KEEPS_SHELL = frozenset(("trap", "pkill", "pgrep", "ps", "killall"))
+"""Commands of a script whose shell stays to its end (docs/decisions/0029)."""
+_REDIRECTION = re.compile("[0-9]*[<>]|&>")
 _LIMITED = re.compile(
     r"\btimeout (?:-\S+ )*[0-9]|--max-time|--retry|\bbreak\b|\$\(\(|\(\(|\blet |-(?:lt|le|gt|ge)\b"
 )
@@ -110,11 +120,13 @@ def detaches(script: str) -> Iterator[Finding]:
     """A `start` that ends at once, since what it is about goes on elsewhere: the last thing that it does,
     but for what only reports or waits a little.
     """
-    for statement in reversed(statements(script)):
-        if (finding := _detached(statement)) is not None:
+    found = statements(script)
+    heir = _heir(found)
+    for statement in reversed(found):
+        if (finding := _detached(statement, heir)) is not None:
             yield finding
             return
-        if _ALWAYS.match(" ".join(statement.words)):
+        if _ALWAYS.match(_condition(statement)) or _STAYS_WITH.match(_condition(statement)):
             return
         loops = statement.words[0] in {"while", "until"}
         if not loops and statement.command and not _PASSING.match(f"{statement.text} "):
@@ -123,12 +135,20 @@ def detaches(script: str) -> Iterator[Finding]:
 
 def leaves_behind(script: str) -> Finding | None:
     """A task that ends while something of it goes on: that is ended with it (rules 3.5, 4.7)."""
-    for statement in reversed(statements(script)):
+    found = statements(script)
+    if any(_ENDS_ALL.match(statement.text) for statement in found):
+        return None
+    heir = _heir(found)
+    for statement in reversed(found):
         text, told = statement.text, _told(statement)
-        if statement.words[0] == "wait":
+        if statement.words[0] == "wait" or _STAYS_WITH.match(_condition(statement)):
             return None
         own = next((row.form for row in _DETACHERS if row.id in _OWN_CHILDREN and row.form.match(text)), None)
-        if statement.background or _alone(text) or (own is not None and not _ELSEWHERE.match(text)):
+        if (
+            statement.background
+            or _forks(statement, heir)
+            or (own is not None and not _ELSEWHERE.match(text))
+        ):
             what = f"{told} &" if statement.background else told
             message = (
                 f"{what} is left behind when the task ends, and ended with it: SIGTERM, and 10 s later"
@@ -140,15 +160,27 @@ def leaves_behind(script: str) -> Finding | None:
     return None
 
 
-def _alone(text: str) -> bool:
-    """`setsid x`, which returns at once."""
-    return text.startswith("setsid ") and not re.match(r"setsid (?:-\w*w|--wait)", text)
+def _heir(found: tuple[Statement, ...]) -> Statement | None:
+    """The command that the run's shell becomes (docs/decisions/0029): the last, where it stands alone."""
+    piped = len(found) > 1 and found[-2].ends in {"|", "|&"}
+    if not found or piped or any({*statement.command[:1]} & _KEEPS_SHELL for statement in found):
+        return None
+    return None if any(_REDIRECTION.match(word) for word in found[-1].words) else found[-1]
+
+
+def _forks(statement: Statement, heir: Statement | None) -> bool:
+    """`setsid x` that returns at once: where it is the first process of the run, or is told to."""
+    text = statement.text
+    if not text.startswith("setsid ") or re.match(r"setsid (?:-\w*w|--wait)", text):
+        return False
+    first = statement is heir or "exec" in statement.words[:2]
+    return first or bool(re.match(r"setsid (?:-\w*f|--fork)", text))
 
 
 def never_ends(script: str) -> Finding | None:
     """A `stop` that follows, sleeps or loops for ever."""
     for statement in statements(script):
-        endless = _ENDLESS.match(statement.text) or _ALWAYS.match(" ".join(statement.words))
+        endless = _ENDLESS.match(statement.text) or _ALWAYS.match(_condition(statement))
         if endless and not statement.background and not _LIMITED.search(script):
             return Finding(
                 "stop-never-ends",
@@ -174,7 +206,7 @@ def loops(script: str) -> Finding | None:
     return None
 
 
-def _detached(statement: Statement) -> Finding | None:
+def _detached(statement: Statement, heir: Statement | None) -> Finding | None:
     text = statement.text
     told = _told(statement)
     if text.startswith("nohup "):
@@ -185,7 +217,7 @@ def _detached(statement: Statement) -> Finding | None:
     if statement.background:
         message = f"{told} & runs in the background: {_WHY}; leave out the &, or end start with wait"
         return Finding("background-process", statement.line, message)
-    if _alone(text):
+    if _forks(statement, heir):
         message = f"{told}: setsid returns at once: {_WHY}; run the command without it"
         return Finding("background-process", statement.line, message)
     if option := _runs_detached(statement.command):
@@ -233,6 +265,11 @@ def _runs_detached(command: tuple[str, ...]) -> str:
     return ""
 
 
+def _condition(statement: Statement) -> str:
+    """Its words as they are, of a loop."""
+    return " ".join(statement.words)[:_FEW]
+
+
 def _secretive(word: str) -> bool:
     """It could be a secret, or hold one."""
     return ("=" in word and word not in _LONG) or "://" in word
@@ -240,7 +277,7 @@ def _secretive(word: str) -> bool:
 
 def _shown(statement: Statement) -> list[str]:
     """Its words up to a redirection, less those that could be secrets."""
-    plain = takewhile(lambda word: not re.match("[0-9]*[<>]|&>", word), statement.command)
+    plain = takewhile(lambda word: not _REDIRECTION.match(word), statement.command)
     return [word for word in plain if not _secretive(word)]
 
 
