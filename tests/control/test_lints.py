@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from runner_agent.cli.compat import answer
 from runner_agent.cli.root import LazyGroup, automations
 from runner_agent.control.automations import check_automations
+from runner_agent.control.automations_starter import STARTER
 from runner_agent.control.file_errors import FileWarning
 from runner_agent.control.lint_scripts import detaches, leaves_behind, loops, never_ends
 from runner_agent.control.lint_secrets import secrets_in
@@ -184,6 +185,18 @@ def test_a_ready_that_loops(script: str, looping: bool) -> None:
         ("npm ci", "docker compose up", False),
         ("echo npm ci", "npm run dev", False),
         ("yarn build", "yarn start", False),
+        ("pip install -r requirements.txt", "python3 -m http.server 8000", False),
+        ("pip install -r requirements.txt", "python3 -u -m uvicorn app:app", True),
+        ("cd web && npm ci", "cd other-dir && node server.js", False),
+        ("cd web && npm ci", "cd web/server && node server.js", True),
+        ("cd web && npm ci", "npm --prefix web run dev", True),
+        ("cd web && npm ci", "cd $DIR && npm start", True),
+        ("cd web && npm ci", "cd /srv/web && npm start", True),
+        ("npm ci", "cd packages/web && npm start", True),
+        ("cd ..\nnpm ci", "cd web && npm start", True),
+        ("cd web && npm ci; cd ../api && npm ci", "cd api && npm start", True),
+        ("cd web && npm ci; cd ../api && npm ci", "cd docs && npm start", False),
+        ("(cd web && npm ci)\n(cd api && npm ci)", "cd api && npm start", True),
     ],
 )
 def test_a_task_that_a_service_races(task: str, service: str, told: bool) -> None:
@@ -248,7 +261,7 @@ services:
         npm run dev &
       ready: test -e up
 tasks:
-  deps: {name: D, command: npm ci, triggeredBy: [postDevcontainerStart]}
+  deps: {name: D, command: make deps, triggeredBy: [postDevcontainerStart]}
   build:
     name: B
     command: make
@@ -508,7 +521,9 @@ def test_the_warnings_and_the_stand_in_go_by_one_table(capsys: pytest.CaptureFix
         ("postDevcontainerStart", "postEnvironmentStart", "service-earlier-than-its-task"),
         ("postMachineStart", "postDevcontainerStart", "service-earlier-than-its-task"),
         ("postEnvironmentStart", "postEnvironmentStart", "service-races-task"),
-        ("postEnvironmentStart", "postDevcontainerStart", ""),
+        ("postEnvironmentStart", "postDevcontainerStart", "service-races-task"),
+        ("postDevcontainerStart", "postMachineStart", "service-races-task"),
+        ("postEnvironmentStart", "prebuild, postDevcontainerStart", ""),
         ("postDevcontainerStart", "prebuild, postEnvironmentStart", ""),
         ("postDevcontainerStart", "manual", ""),
         ("manual", "postEnvironmentStart", ""),
@@ -520,6 +535,55 @@ def test_a_service_and_the_task_it_needs(service: str, task: str, id_: str) -> N
         f"tasks: {{deps: {{name: D, triggeredBy: [{task}], command: npm ci}}}}\n"
     )
     assert [one.id for one in warnings(text)] == ([id_] if id_ else [])
+
+
+NEEDED = """\
+tasks:
+  install: {name: I, command: npm ci}
+  other: {name: O, command: x, triggeredBy: [%s], dependsOn: [%s]}
+"""
+AFTER = """\
+tasks:
+  install: {name: I, command: npm ci, triggeredBy: [postEnvironmentStart], dependsOn: [other]}
+  other: {name: O, command: x, dependsOn: [web]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("web", "tasks", "told"),
+    [
+        (
+            "[postEnvironmentStart]",
+            NEEDED % ("postEnvironmentStart", "install"),
+            "starts this service and the task install (which other needs) at the same time",
+        ),
+        (
+            "[]",
+            NEEDED % ("postEnvironmentStart", "install, web"),
+            "starts this service (which other needs) and the task install (which other needs) at the same",
+        ),
+        (
+            "[postEnvironmentStart]",
+            NEEDED % ("postDevcontainerStart", "install"),
+            "without waiting for the task install (which other needs) of postDevcontainerStart to end, and",
+        ),
+        ("[postEnvironmentStart]", AFTER, ""),
+        ("[postEnvironmentStart]", NEEDED % ("manual", "install"), ""),
+        ("[]", NEEDED % ("manual", "install, web"), ""),
+    ],
+)
+def test_what_is_started_since_something_depends_on_it_races_too(web: str, tasks: str, told: str) -> None:
+    entry = f"{{name: W, triggeredBy: {web}, commands: {{start: npm run dev}}}}"
+    found = warnings(f"services: {{web: {entry}}}\n{tasks}\n")
+    assert [one.id for one in found] == (["service-races-task"] if told else [])
+    assert all(told in one.message for one in found)
+    assert all(("give the service no trigger" in one.message) is (web != "[]") for one in found)
+
+
+def test_the_starter_file_has_nothing_to_warn_of_beside_pip() -> None:
+    """Its web server is Python's own, which nothing has to be installed for."""
+    text = STARTER.replace("[prebuild]", "[postEnvironmentStart]")
+    assert warnings(text.replace('echo "install what', 'pip install x\n      echo "install what')) == []
 
 
 def test_every_message_says_why_and_what_to_do() -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from runner_agent.control.automations_fields import Field
 from runner_agent.control.documents import Scalar
 from runner_agent.control.file_errors import FileWarning
+from runner_agent.control.lint_races import automatic, named, races
 from runner_agent.control.lint_scripts import Finding, detaches, leaves_behind, loops, never_ends
 from runner_agent.control.lint_secrets import secrets_in
-from runner_agent.control.lint_tools import prepares
 from runner_agent.control.lint_verbs import refused_verbs
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.phases import Trigger
@@ -32,7 +32,7 @@ RULES: Mapping[str, str] = {
     "ready-loops": "`ready` waits in a loop of its own that nothing limits",
     "stop-never-ends": "`stop` follows a log, sleeps or loops for ever",
     "different-triggers": "a dependency and its dependant are started by different triggers",
-    "service-races-task": "a service and a task that prepares it are started by the same trigger",
+    "service-races-task": "a service is started while a task that prepares it may still run",
     "service-earlier-than-its-task": "a service is started by an earlier event than a task that prepares it",
     "task-leaves-background": "a task ends with something in the background: `&`, `setsid`, a daemon",
     "no-triggers": "no entry of the file lists a trigger",
@@ -44,8 +44,6 @@ RULES: Mapping[str, str] = {
 
 _MARK = "runner-agent: ignore "
 _ONCE = "ready-without-timeout"
-_STARTS = (Trigger.POST_MACHINE_START, Trigger.POST_DEVCONTAINER_START, Trigger.POST_ENVIRONMENT_START)
-"""The events of a start, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +128,6 @@ def _switched_off(line: str) -> list[str]:
     return re.split("[ ,]+", ids.strip()) if found and "#" in before else []
 
 
-def _automatic(entry: ServiceEntry | TaskEntry) -> set[Trigger]:
-    return set(entry.triggered_by) - {Trigger.MANUAL}
-
-
-def _named(triggers: set[Trigger]) -> str:
-    return " and ".join(trigger.value for trigger in Trigger if trigger in triggers)
-
-
 def _starts(file: AutomationsFile) -> Iterator[_At]:
     for service in file.services:
         for finding in detaches(service.launch.commands.start):
@@ -171,12 +161,12 @@ def _triggers(file: AutomationsFile) -> Iterator[_At]:
     for task in file.tasks:
         for need in task.depends_on:
             entry = entries.get(need)
-            mine, its = _automatic(task), _automatic(entry) if entry is not None else set[Trigger]()
+            mine, its = automatic(task), automatic(entry) if entry is not None else frozenset[Trigger]()
             if not mine or not its or mine & its:
                 continue
             again = "runs again" if isinstance(entry, TaskEntry) else "is started"
             message = (
-                f"{need} is started by {_named(its)}, and {again} for {task.reference} at {_named(mine)};"
+                f"{need} is started by {named(its)}, and {again} for {task.reference} at {named(mine)};"
                 f" give both the same trigger, or {need} none"
             )
             yield _At(
@@ -185,35 +175,8 @@ def _triggers(file: AutomationsFile) -> Iterator[_At]:
 
 
 def _races(file: AutomationsFile) -> Iterator[_At]:
-    for service in file.services:
-        for task in file.tasks:
-            shared = _automatic(service) & _automatic(task)
-            earlier = "" if shared else _earlier(service, task)
-            what = prepares(task.spec.command, service.launch.commands.start) if shared or earlier else ""
-            if not what or service.reference in task.depends_on:
-                continue
-            if shared:
-                when = f"{_named(shared)} starts this service and the task {task.reference} at the same time"
-            else:
-                when = f"{earlier} the task {task.reference}"
-            message = (
-                f"{when}, and start needs what the task's {what} makes; a service cannot depend on a task, so"
-                " let start wait for it, or give the service no trigger and end the task with: runner-agent"
-                f" service start {service.reference}"
-            )
-            rule = "service-races-task" if shared else "service-earlier-than-its-task"
-            yield _At(f"services.{service.reference}.commands.start", Finding(rule, 0, message), key=True)
-
-
-def _earlier(service: ServiceEntry, task: TaskEntry) -> str:
-    """How the service is started before the task, if it is. A prebuild is before all starts."""
-    mine, its = _automatic(service), _automatic(task)
-    if Trigger.PREBUILD in its or not {*_STARTS} & mine or not {*_STARTS} & its:
-        return ""
-    first = min(_STARTS.index(trigger) for trigger in mine if trigger in _STARTS)
-    if first >= min(_STARTS.index(trigger) for trigger in its if trigger in _STARTS):
-        return ""
-    return f"{_STARTS[first].value} starts this service before {_named(its)} starts"
+    for reference, finding in races(file):
+        yield _At(f"services.{reference}.commands.start", finding, key=True)
 
 
 def _tasks(file: AutomationsFile) -> Iterator[_At]:
@@ -236,8 +199,8 @@ def _nothing(file: AutomationsFile) -> Iterator[_At]:
         if service.launch.commands.start:
             continue
         needed = [task.reference for task in file.tasks if service.reference in task.depends_on]
-        why = f"{needed[0]} depends on it" if needed else f"{_named(_automatic(service))} passes it over"
-        if needed or _automatic(service):
+        why = f"{needed[0]} depends on it" if needed else f"{named(automatic(service))} passes it over"
+        if needed or automatic(service):
             message = f"without commands the service cannot be started, and {why}; give it commands.start"
             yield _At(f"services.{service.reference}", Finding("no-commands", 0, message), key=True)
 
