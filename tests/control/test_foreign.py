@@ -41,6 +41,15 @@ DEVCONTAINER = """\
     "postCreateCommand": "npm ci",
 }
 """
+TEMPLATE = """\
+// For format details, see the specification.
+{
+    "name": "Ubuntu",
+    // Or use a Dockerfile or Docker Compose file.
+    "image": "mcr.example.net/devcontainers/base:1"
+    // "features": {},
+}
+"""
 PROCFILE = "# processes\nweb: bundle exec rails server -p $PORT\n\nworker: bundle exec sidekiq\n"
 PROCESS_COMPOSE = """\
 version: "0.5"
@@ -79,6 +88,11 @@ def told(name: str, text: str) -> list[str]:
         ("a .gitpod.yml", GITPOD),
         ("a .gitpod.yml", "image: gitpod/workspace-base\nports: [{port: 3000}]\n"),
         ("a devcontainer.json", DEVCONTAINER),
+        ("a devcontainer.json", TEMPLATE),
+        (
+            "a devcontainer.json",
+            TEMPLATE.replace('"image": "mcr.', '"build": {"dockerfile": "Dockerfile"} //'),
+        ),
         ("a Procfile", PROCFILE),
         ("a process-compose file", PROCESS_COMPOSE),
         ("an mprocs.yaml", MPROCS),
@@ -132,6 +146,7 @@ def test_toml_is_told() -> None:
         ("f.json", '{"tasks": {"b": {"name": "B", "comand": "x"}}}'),
         ("f.json", '{\n// mine\n"tasks": {"b": {"name": "B", "command": "x"}}}'),
         ("f.yaml", "name: My project\n"),
+        ("f.yaml", "{name: Web, image: node, commands: {start: x}}"),
         ("f.yaml", "description: what it is\ntask: make it\n"),
         ("tasks.json", '{"tasks": {"b": {"name": "B", "comand": "x"}}}'),
     ],
@@ -243,7 +258,14 @@ KEYS: list[tuple[str, Form, str]] = [
         aliases prompt platforms internal interactive
         """,
     ),
-    ("probes under commands", COMMANDS, "ready_on readiness_probe healthcheck cmd shutdown init"),
+    (
+        "under commands",
+        COMMANDS,
+        """
+        ready_on ready_when readiness_probe healthcheck cmd shutdown init env cwd wait_for restart
+        depends_on ports user image name triggeredBy timeout
+        """,
+    ),
 ]
 
 
@@ -272,6 +294,30 @@ def test_a_task_that_only_depends_is_told_what_to_write() -> None:
     assert line.endswith('for one that only waits for what it depends on, write command: "true"')
     (line,) = told("f.yaml", "tasks: {a: {name: A}}")
     assert line.endswith("command is missing; a task needs it")
+
+
+@pytest.mark.parametrize(
+    ("entry", "hint"),
+    [
+        ('command: "", dependsOn: [a]', True),
+        ("command: , depends_on: [a]", True),
+        ("deps: [a]", True),
+        ("depends: [a]", True),
+        ('command: "", deps: [a]', True),
+        ('command: ""', False),
+        ("command: 1, dependsOn: [a]", False),
+    ],
+)
+def test_an_empty_command_beside_a_dependency_in_any_word_is_told_too(entry: str, hint: bool) -> None:
+    line, *_ = told("f.yaml", f"tasks: {{all: {{name: Everything, {entry}}}, a: {{name: A, command: x}}}}")
+    assert line.endswith('write command: "true"') is hint, line
+
+
+def test_what_stands_beside_commands_is_sent_there_and_restart_is_no_start() -> None:
+    text = "services: {s: {name: S, commands: {start: x, restart: always, timeout: 5m}}}"
+    restart, timeout = told("f.yaml", text)
+    assert restart.endswith("'restart': nothing is started again by itself; write a loop into the command")
+    assert timeout.endswith("'timeout': write readinessTimeout beside commands, in the service itself")
 
 
 @pytest.mark.heavy

@@ -97,7 +97,8 @@ class Faults:
         found: dict[str, Field] = {}
         meant: set[str] = set()
         keys = ", ".join(form.names) or "no keys"
-        for written, member in self.entries(field, keys, example=form.example, fixed=True).items():
+        entries = self.entries(field, keys, example=form.example, fixed=True)
+        for written, member in entries.items():
             key = form.accept(written)
             if key is None:
                 guess = form.guess(written) if self.few else None
@@ -113,16 +114,18 @@ class Faults:
                 found[key] = member
         for name in form.required:
             if isinstance(field.node, Mapping) and name not in found.keys() | meant:
-                self.add(field.at, field.path, form.lacks(name, found))
+                self.add(field.at, field.path, form.lacks(name, entries))
         return found
 
-    def text(self, field: Field, *, required: bool = False, instead: str = "write it as one text") -> str:
-        """A text; "" after a fault. `instead`: the advice to who wrote a map."""
+    def text(
+        self, field: Field, *, required: bool = False, instead: str = "write it as one text", cure: str = ""
+    ) -> str:
+        """A text; "" after a fault. `instead` is told to who wrote a map, `cure` to who wrote nothing."""
         node = field.node
         if field.empty and not required:
             return ""
         if not isinstance(node, Scalar) or node.sort is not Sort.TEXT:
-            hint = ""
+            hint = cure if field.empty else ""
             if isinstance(node, Scalar) and not field.empty:
                 hint = f'; write it in quotes: "{shorten(node.text)}"'
             elif isinstance(node, Listing):
@@ -132,7 +135,7 @@ class Faults:
             self.add(node.mark, field.path, f"expected a text, found {describe(node)}{hint}")
             return ""
         if required and not node.text:
-            self.add(node.mark, field.path, "expected a text, found an empty one")
+            self.add(node.mark, field.path, f"expected a text, found an empty one{cure}")
         if (bad := unusable(node.text)) is not None:
             self.add(
                 node.mark,

@@ -250,7 +250,13 @@ TASK_REMARKS: Words = {
         "continueonerror onfailure ignoreerrors ignoreerror", "there is none; append || true to what may fail"
     ),
 }
+_IN_COMMANDS = "commands."
 COMMANDS_MEANT: Words = {
+    **{
+        word: meant.removeprefix(_IN_COMMANDS)
+        for word, meant in SERVICE_MEANT.items()
+        if meant.startswith(_IN_COMMANDS)
+    },
     **_each("command cmd cmds run exec script shell", "start"),
     **_each(
         "healthcheck readiness readinessprobe probe check readyon readycmd readycommand readyoutput readyhttp"
@@ -259,9 +265,18 @@ COMMANDS_MEANT: Words = {
     ),
     **_each("shutdown down kill teardown", "stop"),
 }
-COMMANDS_REMARKS: Words = _each(
-    "init before prepare setup prestart", "put it at the head of start, or into a task of its own"
-)
+_BESIDE = {
+    key.lower(): key for key in ("name", "description", "triggeredBy", "runsOn", "role", "readinessTimeout")
+}
+COMMANDS_REMARKS: Words = {
+    **{word: remark for word, remark in SERVICE_REMARKS.items() if word not in COMMANDS_MEANT},
+    **{
+        word: f"write {meant} beside commands, in the service itself"
+        for word, meant in {**SERVICE_MEANT, **_BESIDE}.items()
+        if not meant.startswith(_IN_COMMANDS)
+    },
+    **_each("init before prepare setup prestart", "put it at the head of start, or into a task of its own"),
+}
 RUNS_ON_MEANT: Words = {
     "container": "docker",
     "image": "docker.image",

@@ -4,7 +4,7 @@ The reader, the JSON schema and the reference in docs/ are made from this table.
 """
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from difflib import get_close_matches
 from enum import Enum
@@ -46,7 +46,7 @@ class Form:
     """A map of fixed keys. `meant`: other words for them, squeezed, and the path that says it here.
 
     `remarks`: words that say nothing here, and why. `example`: the form at its shortest, for who wrote
-    something else. `cures`: of a missing key, what to do where a certain other key is there.
+    something else. `cures`: of a missing or empty key, what to do where a certain other key is there.
     """
 
     what: str
@@ -66,10 +66,15 @@ class Form:
         """Those that cannot be left out."""
         return tuple(key.name for key in self.keys if key.required)
 
-    def lacks(self, name: str, present: Container[str]) -> str:
-        """The sentence about a required key that is missing beside the keys `present`."""
+    def lacks(self, name: str, written: Iterable[str]) -> str:
+        """The sentence about a required key that is missing beside the keys `written`."""
+        return f"{name} is missing; {self.what} needs it{self.cure(name, written)}"
+
+    def cure(self, name: str, written: Iterable[str]) -> str:
+        """What to do about a key that is missing or empty beside the keys `written`, whichever way."""
         other, cure = self.cures.get(name, ("", ""))
-        return f"{name} is missing; {self.what} needs it{f'; {cure}' if other in present else ''}"
+        there = any(other in {self.accept(key), self.meant.get(squeeze(key))} for key in written)
+        return f"; {cure}" if there else ""
 
     def accept(self, key: str) -> str | None:
         """The key in its lowerCamelCase form, None if it is none of ours. snake_case is the other form

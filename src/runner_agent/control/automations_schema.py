@@ -125,11 +125,13 @@ class Schema:
     def _task(self, reference: Reference, entry: Field) -> TaskEntry:
         parts = self._faults.members(entry, keys.TASK)
         success = parts.get("prebuildRequiresSuccess")
+        pairs = entry.node.pairs if isinstance(entry.node, Map) else ()
+        cure = keys.TASK.cure("command", [key.text for key, _ in pairs if isinstance(key, Scalar)])
         return TaskEntry(
             reference,
             self._text(parts, "name", required=True),
             TaskSpec(
-                self._text(parts, "command", required=True),
+                self._text(parts, "command", required=True, cure=cure),
                 self._runs_on(parts.get("runsOn")),
                 prebuild_requires_success=success is not None and self._faults.boolean(success),
             ),
@@ -138,13 +140,13 @@ class Schema:
             self._depends_on(reference, parts.get("dependsOn")),
         )
 
-    def _text(self, parts: Mapping[str, Field], key: str, *, required: bool = False) -> str:
+    def _text(self, parts: Mapping[str, Field], key: str, *, required: bool = False, cure: str = "") -> str:
         field = parts.get(key)
         if field is None:
             return ""
         if key == "ready":
             return self._faults.text(field, instead=_PROBE)
-        return self._faults.text(field, required=required)
+        return self._faults.text(field, required=required, cure=cure)
 
     def _commands(self, field: Field | None) -> ServiceCommands:
         if field is None:

@@ -127,7 +127,11 @@ def _vscode(tree: Mapping) -> bool:
 
 
 def _devcontainer(tree: Mapping) -> bool:
-    return bool(_keys(tree) & _DEVCONTAINER) and not _keys(tree) & {"services", "tasks"}
+    keys = _keys(tree)
+    image, build = _at(tree, "image"), _keys(_at(tree, "build"))
+    template = keys <= {"$schema", "name", "image", "build"} and "name" in keys
+    least = template and (isinstance(image, Scalar) or "dockerfile" in build)
+    return (least or bool(keys & _DEVCONTAINER)) and not keys & {"services", "tasks"}
 
 
 def _process_compose(tree: Mapping) -> bool:
