@@ -472,6 +472,7 @@ def test_what_a_shell_is_given_is_seen(script: str, seen: list[tuple[str, int]])
         ("gitpod automations logs x", ["gitpod automations logs x"]),
         ("ona automations frob", ["ona automations frob"]),
         ("ona auto services list\ngitpod a task start x\nona automations --help\ngitpod a $VERB", []),
+        ("a=(gp url)\nb=()\nc+=($(gp env) x)", ["gp env"]),
         ("gitpod whoami || true", []),
         ("gitpod whoami | head -1 || echo nobody", []),
         ("x=$(gitpod whoami) || x=nobody", []),

@@ -167,6 +167,8 @@ class _Splitter:
             self._take(2, keep=rest[1:2] != "\n")
         elif char in "'\"`" or rest.startswith(("$(", "<(", ">(", "${", "$'")):
             self._take(closing(self._script, self._at) - self._at)
+        elif char == "(" and self._word and self._word[-1].endswith("="):  # an array
+            self._take(closing(self._script, self._at - 1) - self._at)
         elif char == "#" and not self._word:
             end = self._script.find("\n", self._at)
             self._at = len(self._script) if end < 0 else end
