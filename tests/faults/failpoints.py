@@ -62,7 +62,7 @@ DAEMON: dict[str, tuple[str, tuple[str, ...]]] = {
     "prebuild.move": ("runner_agent.control.prebuild:PrebuildControl.move", ()),
     "prebuild.clean": ("runner_agent.daemon.prebuild:Conductor._clean", ()),
     "cap": ("runner_agent.logs.cap:punch", ("EIO",)),
-    "anew.keep": ("runner_agent.daemon.agent:Agent.keep_listening", ()),
+    "anew.keep": ("runner_agent.daemon.agent:Agent.give_way", ()),
     "anew.hand_over": ("runner_agent.daemon.run:hand_over", ()),
     "anew.exec": ("os:execv", ()),
 }

@@ -142,14 +142,33 @@ echo; echo after; echo ok=1 >> $GITPOD_OUTPUT""",
         assert stage.daemon.terminate() == 0
 
 
-class Filler:
-    """Somebody who takes all room that there ever is, a few times a millisecond."""
+TAKES_ROOM = """
+import sys, time
+file = open(sys.argv[1], "ab", buffering=0)
+while True:
+    try:
+        file.write(b"x" * 4096)
+    except OSError:
+        time.sleep(0.0005)
+"""
+TAKES_FILES = """
+import itertools, sys, time
+for number in itertools.count():
+    while True:
+        try:
+            open(f"{sys.argv[1]}-{number}", "w").close()
+            break
+        except OSError:
+            time.sleep(0.0005)
+"""
 
-    def __init__(self, path: Path, name: str = "greedy") -> None:
-        script = "import sys,time\nf=open(sys.argv[1],'ab',buffering=0)\nwhile 1:\n"
-        script += " try: f.write(b'x'*4096)\n except OSError: time.sleep(0.0005)\n"
+
+class Filler:
+    """Somebody who takes all room that there ever is, or every file, a few times a millisecond."""
+
+    def __init__(self, path: Path, name: str = "greedy", script: str = TAKES_ROOM) -> None:
         self.process = subprocess.Popen([sys.executable, "-c", script, str(path / name)])
-        wait_until(lambda: os.statvfs(path).f_bavail == 0, 20)
+        wait_until(lambda: 0 in (os.statvfs(path).f_bavail, os.statvfs(path).f_favail), 20)
 
     def end(self) -> None:
         self.process.kill()
@@ -244,6 +263,13 @@ def test_a_stop_command_has_room_to_run(stage: Stage) -> None:
         assert (stage.workspace / "stopped").exists()
 
 
+def reload(stage: Stage) -> None:
+    """Until the program executed anew is ready."""
+    replaced = len(stage.daemon.stderr)
+    stage.daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: " ready " in stage.daemon.stderr[replaced:], 40)
+
+
 @root_only
 @pytest.mark.parametrize("full", ["room", "inodes", "all, twice"])
 def test_reload_goes_on_on_a_full_disk(stage: Stage, full: str) -> None:
@@ -260,14 +286,32 @@ def test_reload_goes_on_on_a_full_disk(stage: Stage, full: str) -> None:
         if "twice" in full:
             stage.ok("task", "stop", executions["long"])
             fill(stage.state)
-        replaced = len(stage.daemon.stderr)
-        stage.daemon.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: " ready " in stage.daemon.stderr[replaced:], 40)
+        reload(stage)
         assert stage.service("s").get("status", {}).get("session") == before
         assert stage.phase("s") == "RUNNING"
         (stage.workspace / "go").touch()
         assert "code 6" in str(stage.await_execution(executions["ends"]))
         assert stage.daemon.terminate() == 0
+        assert (stage.workspace / "termed").exists()
+
+
+@root_only
+@pytest.mark.parametrize("script", [TAKES_ROOM, TAKES_FILES], ids=["room", "files"])
+def test_reload_goes_on_whoever_fills_the_disk(stage: Stage, script: str) -> None:
+    """Rule 7.2: what the next program needs is there already. Twice, and after the reserve was used."""
+    with small_disk(stage.state, "8m,nr_inodes=300"):
+        executions = busy(stage, "s")
+        before = stage.service("s").get("status", {}).get("session")
+        filler = Filler(stage.state, script=script)
+        try:
+            stage.ok("task", "stop", executions["long"])
+            assert phase_of(stage.await_execution(executions["long"])) == "STOPPED"
+            for _ in range(2):
+                reload(stage)
+                assert stage.service("s").get("status", {}).get("session") == before
+            assert stage.daemon.terminate() == 0
+        finally:
+            filler.end()
         assert (stage.workspace / "termed").exists()
 
 

@@ -18,7 +18,7 @@ from runner_agent.model.records import Record, ServiceStatus
 from runner_agent.store.base import Change, Transaction
 from runner_agent.store.draft import Edit
 from runner_agent.store.sqlite import SqliteStore
-from runner_agent.store.sqlite_room import MOST, Room
+from runner_agent.store.sqlite_room import FILES, MOST, Room
 from runner_agent.store.state import begins
 from tests.support.records import a_running_service, a_service, a_task, an_execution
 
@@ -40,11 +40,14 @@ class Disk:
 
     def __init__(self) -> None:
         self.total = self.free = 1 << 36
+        self.files, self.files_left = 1 << 20, 1 << 19
 
     def statvfs(self, _path: object) -> os.statvfs_result:
         """4 KiB a block."""
         blocks, free = self.total >> 12, self.free >> 12
-        return os.statvfs_result((4096, 4096, blocks, free, free, 9, 9, 9, 0, 255))
+        return os.statvfs_result(
+            (4096, 4096, blocks, free, free, self.files, self.files_left, self.files_left, 0, 255)
+        )
 
 
 @pytest.fixture
@@ -181,6 +184,18 @@ def test_where_files_cannot_have_blocks_ahead_it_is_asked_once(
     assert not room.scarce
 
 
+def test_files_may_be_few_as_well(path: Path, disk: Disk) -> None:
+    """Some filesystems do not limit them, and tell of none at all."""
+    room = Room(path)
+    told: list[tuple[int, bool]] = []
+    for disk.files_left in (1 << 19, FILES, FILES - 1, 0):
+        told.append((disk.files_left, room.few_files))
+    assert told == [(1 << 19, False), (FILES, False), (FILES - 1, True), (0, True)]
+    assert not room.scarce
+    disk.files = 0
+    assert not room.few_files
+
+
 def test_where_none_can_be_made_nothing_is_refused(path: Path, disk: Disk) -> None:
     """But for want of room: then there is too little to begin anything."""
     path.with_name("agent.db-reserve").mkdir()
@@ -210,18 +225,22 @@ def test_what_begins_something() -> None:
     assert not begins(_edit(an_execution(), an_execution()))
 
 
-async def test_nothing_new_where_room_is_scarce(path: Path, disk: Disk) -> None:
+@pytest.mark.parametrize(
+    ("left", "cure"), [("free", "free some space"), ("files_left", "remove some")], ids=["room", "files"]
+)
+async def test_nothing_new_where_room_is_scarce(path: Path, disk: Disk, left: str, cure: str) -> None:
     store = SqliteStore(path, keep_room=True)
     await store.write(put(a_service()), durable=True)
-    disk.free = 0
-    with pytest.raises(ResourceExhausted, match="free some space"):
+    before = getattr(disk, left)
+    setattr(disk, left, 0)
+    with pytest.raises(ResourceExhausted, match=cure):
         await store.write(put(a_task()), durable=True)
     failed = replace(a_service(), status=ServiceStatus(ServicePhase.FAILED, "exit 3"))
     await store.write(put(failed), durable=True)
     assert store.services()[0].status.failure_message == "exit 3"
     assert store.tasks() == []
     await store.write(lambda tx: tx.delete(failed.key), durable=True)
-    disk.free = 1 << 30
+    setattr(disk, left, before)
     await store.write(put(a_task()), durable=True)
     await store.aclose()
 

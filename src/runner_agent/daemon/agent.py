@@ -105,8 +105,11 @@ class Agent:
             log.error("stuck", keys=" ".join(map(str, stuck)))
         return not stuck
 
-    def keep_listening(self) -> tuple[socket.socket, ...]:
-        """The addresses, kept open for the program that takes over: who connects meanwhile waits."""
+    def give_way(self) -> tuple[socket.socket, ...]:
+        """To the program that takes over: it finds the store's files as they are, and the addresses are kept
+        open for it, so that who connects meanwhile waits.
+        """
+        self._parts.store.leave()
         return self._parts.listening.keep()
 
     def summary(self) -> str:

@@ -41,9 +41,10 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The program is executed anew, and listens on."""
+    """The program is executed anew, and listens on. What the agent has left open stays so until then."""
 
     sockets: tuple[socket.socket, ...]
+    agent: Agent
 
 
 Outcome = Stopped | Again
@@ -121,7 +122,7 @@ async def _until_told(agent: Agent, signals: Signals, notifier: Notifier) -> Out
     if first is signal.SIGHUP:
         notifier.reloading()
         log.info("executing anew; runs go on")
-        return Again(agent.keep_listening())
+        return Again(agent.give_way(), agent)
     if first is signal.SIGUSR2:
         notifier.stopping("leaving; runs go on", LEAVE_WITHIN)
         log.info("leaving; runs go on")

@@ -187,7 +187,7 @@ def _trouble_at(path: Path) -> str:
             return "cannot be read by the agent; leave its mode as it is"
         return trouble
     except FileNotFoundError:
-        return "was removed; what was written to it before counts"
+        return "was removed; what the agent had read of it by then counts, so leave it where it is"
     except OSError as error:
         return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
 

@@ -232,6 +232,12 @@ class Store(Reader, Protocol):
         """
         ...
 
+    def leave(self) -> None:
+        """Another program of this process opens the same state next: closing leaves all files as they are, as
+        a crash would. A full disk might not take what tidying up and making them anew needs.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Finish what was asked for, checkpoint, close; watches end. A second time does nothing."""
         ...

@@ -27,6 +27,10 @@ class Lane(Protocol[P]):
         """From now on what cannot be committed is published all the same, and committed if that can be."""
         ...
 
+    def leave(self) -> None:
+        """Closing is to leave all files as they are."""
+        ...
+
     async def aclose(self) -> None:
         """Commit what was submitted, then let go of the disk."""
         ...
@@ -93,6 +97,10 @@ class LiveStore(View, Generic[P]):
     def never_wait(self) -> None:
         """It is the lane that would."""
         self._lane.never_wait()
+
+    def leave(self) -> None:
+        """The lane has the files."""
+        self._lane.leave()
 
     async def aclose(self) -> None:
         """What was asked for before is committed first, or fails for those who asked."""

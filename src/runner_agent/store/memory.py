@@ -125,6 +125,9 @@ class MemoryLane:
     def never_wait(self) -> None:
         """It never does."""
 
+    def leave(self) -> None:
+        """There is nothing to leave."""
+
     async def aclose(self) -> None:
         """There is nothing to let go of."""
         self._commit()

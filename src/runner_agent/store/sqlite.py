@@ -63,5 +63,5 @@ def _admit(room: Room, path: Path, edits: Mapping[Key, Edit]) -> None:
     """What room there is, is for ends and stops. Raises ResourceExhausted."""
     if any(begins(edit) for edit in edits.values()):
         room.look()
-        if room.scarce:
-            raise no_room_to_begin(path)
+        if room.scarce or room.few_files:
+            raise no_room_to_begin(path, files=not room.scarce)

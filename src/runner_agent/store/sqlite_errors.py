@@ -1,5 +1,6 @@
 """What SQLite's errors mean for a user: which file, and what to do."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -36,15 +37,21 @@ def as_unusable(error: sqlite3.Error, path: Path) -> RunnerError:
             )
         case code if code in _NO_ROOM:
             return ResourceExhausted(f"the database {path} cannot be used: {error}; {_ROOM}")
+        case sqlite3.SQLITE_CANTOPEN if files_left(path.parent) == 0:
+            return ResourceExhausted(
+                f"the database {path} cannot be used: {error}: its filesystem takes no more files (df -i);"
+                " remove some and try again"
+            )
         case _:
             return StoreUnusable(f"the database {path} cannot be used: {error}. {way_out(path)}")
 
 
-def no_room_to_begin(path: Path) -> ResourceExhausted:
-    """While there is little room left."""
+def no_room_to_begin(path: Path, *, files: bool) -> ResourceExhausted:
+    """While there is little room left, or room for few `files`."""
+    what, cure = ("room for files (df -i)", "remove some") if files else ("space", "free some space")
     return ResourceExhausted(
-        f"cannot begin anything new: hardly any space is left on the filesystem of {path}, and what is left"
-        " is kept for ending what runs; free some space and try again"
+        f"cannot begin anything new: hardly any {what} is left on the filesystem of {path}, and what is left"
+        f" is kept for ending what runs; {cure} and try again"
     )
 
 
@@ -75,6 +82,15 @@ def as_refusal(error: Exception, path: Path) -> Exception:
 
 
 _ROOM = "free some space on its filesystem (or see the kernel's log, if the disk is failing) and try again"
+
+
+def files_left(folder: Path) -> int | None:
+    """That its filesystem can still take; None where that is not limited, or not known."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return None
+    return (disk.f_ffree if os.geteuid() == 0 else disk.f_favail) if disk.f_files else None
 
 
 def _code(error: Exception) -> int:

@@ -12,9 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from runner_agent.kit.allocate import KEEP_SIZE, fallocate
+from runner_agent.store.sqlite_errors import files_left
 
 MOST = 4 << 20
 """Bytes kept, in both halves, or an eighth of a disk where that is less. A commit writes some 20 KiB."""
+FILES = 32
+"""Files that can still be made, below which nothing is begun: a run has some six."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -38,6 +41,12 @@ class Room:
     def scarce(self) -> bool:
         """Whether nothing is to be begun: there was no room, or hardly any, when that was looked at last."""
         return not self._held and not self._given_up
+
+    @property
+    def few_files(self) -> bool:
+        """As `scarce`, of files (inodes), as of now."""
+        left = files_left(self._database.parent)
+        return left is not None and left < FILES
 
     def look(self) -> None:
         """Before each commit: give it back if hardly anything is left beside it, make it if it fits twice."""

@@ -36,7 +36,7 @@ class WriterLane:
         self.commits = 0
         """Transactions so far, for metrics."""
         self._room = room
-        self._never_waits = False
+        self._never_waits = self._leaves = False
         self._unsaved: list[Delta[Rows]] = []  # shown, and not on disk
         self._database = database
         self._reader = reader
@@ -71,6 +71,10 @@ class WriterLane:
         if self._room is not None:
             self._room.give_up()
 
+    def leave(self) -> None:
+        """SQLite removes its log with the last connection, so none is closed; they end with the program."""
+        self._leaves = True
+
     async def aclose(self) -> None:
         """Checkpoint, close, let go of the file."""
         await self._idle.wait()
@@ -78,6 +82,8 @@ class WriterLane:
             with suppress(sqlite3.Error):
                 self._commit(self._unsaved)
         await self._loop.run_in_executor(None, self._syncer.close)
+        if self._leaves:
+            return
         # The reader goes first, so that the last checkpoint finds nobody in its way.
         self._reader.close()
         await self._loop.run_in_executor(None, self._close)
