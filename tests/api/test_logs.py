@@ -309,6 +309,25 @@ async def test_steps_are_told_apart_by_their_labels(world: LogWorld) -> None:
     assert (await world.get(path, "follow=false&role=start")).status == 400
 
 
+async def test_rule_6_2_a_log_is_named_by_its_run(world: LogWorld) -> None:
+    """The same in every execution that shows this run."""
+    database = await create_service(world, "db")
+    first = await create_task(world, "first", dependsOn=[database])
+    whole, runs = await world.start_task(await create_task(world, "second", dependsOn=[first]))
+    names = [
+        (await world.get(f"/logs/executions/{whole.id}", f"follow=false&step={step.id}")).headers["x-log-id"]
+        for step in whole.plan.steps()
+    ]
+    assert names == [f"{database}/start", *runs]
+    assert (await world.get(f"/logs/services/{database}")).headers["x-log-id"] == names[0]
+    assert (await world.get(f"/logs/executions/{whole.id}", "follow=false")).headers["x-log-id"] == whole.id
+    alone, (run,) = await world.start_task(await create_task(world, "third"))
+    world.write(world.files.run(run), b"made\n")
+    for piece in ({}, {"range": "bytes=0-1"}):
+        reply = await world.get(f"/logs/executions/{alone.id}", "follow=false", **piece)
+        assert reply.headers["x-log-id"] == run
+
+
 async def test_a_service_step_shows_the_services_log(world: LogWorld) -> None:
     database = await create_service(world, "db")
     world.write(world.service_log(database), b"ready\n")

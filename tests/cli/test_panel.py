@@ -49,6 +49,16 @@ def test_the_status_block() -> None:
     assert set(lines[0]) == {"─"}
 
 
+def test_rule_6_2_a_run_that_executions_share_is_one_row() -> None:
+    """Another run of the same task beside it is another row."""
+    now = Board(tasks={key: Row("build", "RUNNING", 90.0, run=run) for key, run in ("1r", "2r", "3s")})
+    assert [line[2:] for line in panel(now, 100.0, 80, 24)[1:]] == ["build  RUNNING      10s"] * 2
+    now.tasks["3"].phase = "SUCCEEDED"
+    assert [line[2:7] for line in panel(now, 100.0, 80, 24)[1:]] == ["build"] * 2
+    now.tasks["1"].phase = now.tasks["2"].phase = "SUCCEEDED"
+    assert [line[2:] for line in panel(now, 100.0, 80, 24)[1:]] == ["build  SUCCEEDED    10s"]
+
+
 def test_rule_2_10_a_live_run_of_an_older_definition_is_marked() -> None:
     now = board()
     now.outdated = frozenset({"w", "d", "s"})

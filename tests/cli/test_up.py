@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,7 +18,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner_agent.cli.board import Board
+from runner_agent.cli.feed_logs import Log, LogLine, Logs
 from runner_agent.cli.view import PlainView
+from runner_agent.client.addresses import Endpoint, parse_address
+from runner_agent.client.logs import execution_log
+from runner_agent.client.transport import Transport
 from tests.client.fake_agent import LogPart, Message, execution, service, task, uuid
 
 if TYPE_CHECKING:
@@ -68,6 +73,65 @@ def test_until_done(cli: Cli, fake: FakeAgent, state: Path, phase: str, code: in
     assert "build | made" in lines
     assert any(line.startswith(f"agent | task build: {phase}") for line in lines)
     assert ("Not succeeded: build." in err) is (phase == "FAILED")
+
+
+def shared(fake: FakeAgent, phase: str) -> None:
+    """Two events start the task, and its one run is in an execution of each (rule 6.2a)."""
+    fake.executions = [execution(key, uuid(2), phase, steps={"build": phase}) for key in (3, 4)]
+    for each in fake.executions:
+        fake.log_ids[each["status"]["steps"][0]["id"]] = "run"
+
+
+def test_a_run_that_executions_share_is_shown_once(cli: Cli, fake: FakeAgent, state: Path) -> None:
+    def fire(message: Message) -> Message:
+        key = {"postDevcontainerStart": 3, "postEnvironmentStart": 4}[message["event"]]
+        shared(fake, "FAILED")
+        fake.publish("TASK_EXECUTION", uuid(key))
+        return {"firing": {"id": uuid(key + 5), "executions": [{"id": uuid(key), "reference": "build"}]}}
+
+    fake.on["FireTrigger"] = fire
+    fake.logs["run"] = [LogPart(b"compiling\nmade\n")]
+    process = cli.spawn("up", "--state-dir", str(state), "--workspace", str(state), "--until-done")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert [line for line in out.splitlines() if line.startswith("build |")] == [
+        "build | compiling",
+        "build | made",
+    ]
+    assert out.count("agent | task build: FAILED") == 1
+    assert "Not succeeded: build." in err
+
+
+def test_of_a_shared_run_that_was_there_before_only_what_is_new_is_shown_and_once(
+    cli: Cli, fake: FakeAgent, state: Path
+) -> None:
+    def fire(_: Message) -> Message:
+        fake.executions.append(execution(5, uuid(2), "SUCCEEDED"))
+        fake.publish("TASK_EXECUTION", uuid(5))
+        return {"firing": {"id": uuid(9), "executions": [{"id": uuid(5), "reference": "build"}]}}
+
+    shared(fake, "RUNNING")
+    fake.logs["run"] = [LogPart(b"old\nnew\n", 4)]
+    fake.on["FireTrigger"] = fire
+    process = cli.spawn(
+        *("up", "--state-dir", str(state), "--workspace", str(state)), "--fire", "prebuild", "--until-done"
+    )
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert [line for line in out.splitlines() if line.startswith("build |")] == ["build | new"]
+    assert out.count("agent | task build: RUNNING") == 1
+
+
+def test_a_shared_run_is_followed_on_where_one_execution_has_let_go_of_it(fake: FakeAgent) -> None:
+    fake.log_ids = {"s3": "run", "s4": "run"}
+    fake.logs["run"] = [LogPart(b"one\n"), LogPart(b"one\ntwo\n")]
+    shown: list[LogLine] = []
+    logs = Logs(Transport(Endpoint(parse_address(fake.address))), shown.append)
+    for key in ("3", "4"):
+        logs.follow(Log("run", execution_log(uuid(int(key))), "build", f"s{key}"))
+    while logs.following:
+        time.sleep(0.01)
+    assert [line.text for line in shown] == ["one", "two"]
 
 
 def test_until_done_is_not_misled_by_how_long_the_session_before_was_up(

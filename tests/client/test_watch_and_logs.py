@@ -11,7 +11,7 @@ import pytest
 from runner_agent.client import logs as logs_module
 from runner_agent.client import watch as watch_module
 from runner_agent.client.errors import AgentUnreachable, ApiError, WaitTimedOut
-from runner_agent.client.logs import LogQuery, last_lines, log_end, read_log
+from runner_agent.client.logs import LogHead, LogQuery, last_lines, log_head, read_log
 from runner_agent.client.watch import Pending, wait_for, wait_for_each
 from tests.client.fake_agent import FakeAgent, LogPart
 
@@ -143,5 +143,5 @@ def test_a_log_that_cannot_be_resumed_exactly_is_not(
 
 def test_the_end_of_a_log(fake: FakeAgent, transport: Transport) -> None:
     fake.logs["/l"] = [LogPart(b"", 4711)]
-    assert log_end(transport, "/l") == 4711
+    assert log_head(transport, "/l") == LogHead("/l", 4711)
     assert fake.log_queries == ["follow=false&tail=0"]

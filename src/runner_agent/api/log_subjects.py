@@ -19,11 +19,14 @@ _AT_REST = (ServicePhase.STOPPED, ServicePhase.FAILED)
 
 
 class Subject(NamedTuple):
-    """A log and its end. `single`: one file, whose bytes may be asked for by Range."""
+    """A log and its end. `single`: one file, whose bytes may be asked for by Range. `id`: the same wherever a
+    run that several executions share is shown.
+    """
 
     log: Log
     ended: Callable[[], Awaitable[None]]
     single: bool
+    id: str
 
 
 class Subjects:
@@ -41,7 +44,8 @@ class Subjects:
         async def ended() -> None:
             await self._until(lambda: _at_rest(self._store.get(Service, service.id)))
 
-        return Subject(self._logbook.service(ServiceId(service.id), role), ended, single=True)
+        log = self._logbook.service(ServiceId(service.id), role)
+        return Subject(log, ended, single=True, id=f"{service.id}/{role.value}")
 
     def execution(self, id_: str) -> Subject:
         """All steps, or the only one. Raises NotFound, OSError."""
@@ -59,7 +63,7 @@ class Subjects:
         async def ended() -> None:
             await self._until(lambda: self._execution_ended(execution, merged))
 
-        return Subject(merged, ended, single=False)
+        return Subject(merged, ended, single=False, id=execution.id)
 
     def step(self, id_: str, step_id: str) -> Subject:
         """One step of an execution, by the id it has there. Raises NotFound."""
@@ -80,7 +84,7 @@ class Subjects:
                 async def ended() -> None:
                     await self._until(lambda: self._run_ended(run) or self._execution_ended(execution))
 
-                return Subject(self._logbook.run(StepId(run)), ended, single=True)
+                return Subject(self._logbook.run(StepId(run)), ended, single=True, id=run)
 
     def _run_ended(self, id_: str) -> bool:
         step = self._store.get(Step, id_)

@@ -159,7 +159,7 @@ async def _piece(subject: Subject, query: Query, head: Head) -> Piece:
         start = max(asked, extent.first)
     else:
         asked = start = await subject.log.tail(query.tail)
-    headers: Headers = (*_TYPE, ("cache-control", "no-store"), ("x-log-start", str(start)))
+    headers: Headers = (*_head(subject), ("x-log-start", str(start)))
     if query.follow:
         return Piece(Answer(200, headers), follow(subject.log, asked, subject.ended))
     gap = gap_line(asked, start) if asked < start else b""
@@ -182,14 +182,17 @@ def _range(subject: Subject, extent: Extent, wanted: re.Match[str]) -> Piece:
             headers=(("content-range", f"bytes */{extent.end}"),),
         )
     headers = (
-        *_TYPE,
-        ("cache-control", "no-store"),
+        *_head(subject),
         ("accept-ranges", "bytes"),
         ("content-range", f"bytes {start}-{end - 1}/{extent.end}"),
         ("content-length", str(end - start)),
         ("x-log-start", str(start)),
     )
     return Piece(Answer(206, headers), copy(subject.log, start, end), end - start)
+
+
+def _head(subject: Subject) -> Headers:
+    return (*_TYPE, ("cache-control", "no-store"), ("x-log-id", subject.id))
 
 
 async def _after(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

@@ -23,6 +23,8 @@ class Row:
     since: float
     message: str = ""
     took: str = ""
+    run: str = ""
+    """Of an execution: the same for all that share the run of their task."""
     steps: dict[str, StepRow] = field(default_factory=dict[str, StepRow])
     """Of an execution whose plan has several, by id, in the plan's order."""
     news: bool = False

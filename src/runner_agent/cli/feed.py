@@ -17,7 +17,7 @@ from runner_agent.cli.words import FINISHED, execution_phase, reference_of, serv
 from runner_agent.client.addresses import read_agent_file
 from runner_agent.client.agent import Agent
 from runner_agent.client.errors import AgentLeft, AgentUnreachable, ApiError, ClientError
-from runner_agent.client.logs import execution_log, service_log
+from runner_agent.client.logs import execution_log, log_head, service_log
 from runner_agent.client.news import PATIENCE
 from runner_agent.client.transport import Transport
 from runner_agent.client.watch import RETRY, Watch, watching
@@ -25,7 +25,6 @@ from runner_agent.client.watch import RETRY, Watch, watching
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner_agent.client.agent_messages import FireResult
     from runner_agent.client.messages import Execution, Service
 
 ROOM = 1000
@@ -43,10 +42,13 @@ class ServiceNow:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionNow:
-    """An execution as it is now; `task` is its task's reference."""
+    """An execution as it is now; `task` is its task's reference, `run` the same for all that share the run of
+    that task (rule 6.2).
+    """
 
     execution: Execution
     task: str
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,8 @@ class Feed:
         self._tasks: dict[str, str] = {}
         self._unfinished: set[str] = set()
         self._logs = Logs(transport, self._put)
-        self._seen_steps: set[tuple[str, str]] = set()
-        self._firings: dict[str, str] = {}
-        self._turn = threading.Lock()
+        self._seen_steps: set[str] = set()
+        self._runs: dict[str, str] = {}  # ids of logs by those of steps
         self._subscribed = threading.Event()
 
     def start(self) -> None:
@@ -118,17 +119,6 @@ class Feed:
             self._logs.skip(_log_of(service))
         threading.Thread(target=self._follow_changes, name="watch", daemon=True).start()
         self._subscribed.wait()
-
-    def fire(self, event: str, *, keep: bool) -> FireResult:
-        """Fires it. Its executions share their steps (rule 6.2), so each step's log is shown once. `keep`:
-        see Agent.fire.
-        """
-        with self._turn:
-            result = self._agent.fire(event, keep=keep)
-            firing = result.get("firing", {})
-            for started in firing.get("executions", []):
-                self._firings[started.get("id", "")] = firing.get("id", "")
-        return result
 
     def next(self, timeout: float) -> Item | None:
         """The next item, None if there is none within `timeout` seconds."""
@@ -208,12 +198,12 @@ class Feed:
             self._tell("RESOURCE_TYPE_TASK_EXECUTION", known)  # it ended meanwhile
         while not self._closed:
             event = watch.next()
-            with self._turn:
-                self._tell(event.get("resourceType", ""), event.get("resourceId", ""))
+            self._tell(event.get("resourceType", ""), event.get("resourceId", ""))
 
     def _skip_old_lines(self, execution: Execution) -> None:
         for step in execution.get("status", {}).get("steps", []):
-            self._logs.skip(Log(step["id"], execution_log(execution["id"]), step=step["id"]))
+            path = execution_log(execution["id"])
+            self._logs.skip(Log(self._run_of(path, step["id"]), path, step=step["id"]))
 
     def _tell(self, kind: str, key: str) -> None:
         try:
@@ -232,25 +222,36 @@ class Feed:
             self._logs.follow(_log_of(service))
 
     def _tell_execution(self, execution: Execution) -> None:
-        self._put(ExecutionNow(execution, self._task(execution)))
+        tasks = [
+            step
+            for group in execution.get("spec", {}).get("plan", [])
+            for step in group.get("steps", [])
+            if "serviceId" not in step
+        ]
+        path, task = execution_log(execution["id"]), execution.get("metadata", {}).get("taskId", "")
+        own = next((step["id"] for step in tasks if step.get("task", {}).get("id") == task), "")
+        run = self._run_of(path, own) if own else execution["id"]
+        self._put(ExecutionNow(execution, self._task(execution), run))
         if execution_phase(execution) in FINISHED:
             self._unfinished.discard(execution["id"])
         else:
             self._unfinished.add(execution["id"])
         if execution_phase(execution) == "PENDING":
             return
-        labels = {
-            step["id"]: step.get("label", "")
-            for group in execution.get("spec", {}).get("plan", [])
-            for step in group.get("steps", [])
-            if "serviceId" not in step
-        }
-        for step in execution.get("status", {}).get("steps", []):
-            label = labels.get(step["id"])
-            once = self._firings.get(execution["id"], execution["id"]), label or ""
-            if label is not None and once not in self._seen_steps:
-                self._seen_steps.add(once)
-                self._logs.follow(Log(step["id"], execution_log(execution["id"]), label, step["id"]))
+        labels = {step["id"]: step.get("label", "") for step in tasks}
+        for id_ in (step["id"] for step in execution.get("status", {}).get("steps", [])):
+            if id_ in labels and id_ not in self._seen_steps:
+                self._logs.follow(Log(self._run_of(path, id_), path, labels[id_], id_))
+                self._seen_steps.add(id_)
+
+    def _run_of(self, path: str, step: str) -> str:
+        """The id of the log of this step, which steps of several executions may have together (rule 6.2)."""
+        if step not in self._runs:
+            try:
+                self._runs[step] = log_head(self._transport, path, step).id
+            except ApiError:
+                return step  # it has been pruned
+        return self._runs[step]
 
     def _task(self, execution: Execution) -> str:
         task_id = execution.get("metadata", {}).get("taskId", "")

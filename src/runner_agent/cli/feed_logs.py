@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from runner_agent.cli.interleaved import REST
 from runner_agent.client.errors import ClientError
-from runner_agent.client.logs import LogQuery, log_end, read_log
+from runner_agent.client.logs import LogQuery, log_head, read_log
 from runner_agent.client.news import PATIENCE
 from runner_agent.client.transport import Transport
 from runner_agent.kit.prefixes import steady
@@ -46,7 +46,8 @@ class Logs:
         self._transport = transport
         self._put = put
         self._shown: dict[str, int] = {}  # bytes
-        self._threads: dict[str, threading.Thread] = {}
+        self._queues: dict[str, list[Log]] = {}  # the first is being read
+        self._queueing = threading.Lock()
         self._rests: dict[str, tuple[Log, bytes, float]] = {}  # unfinished lines, and when they are shown
         self._resting = threading.Condition()
         threading.Thread(target=self._show_rests, name="unfinished lines", daemon=True).start()
@@ -54,19 +55,37 @@ class Logs:
     @property
     def following(self) -> bool:
         """Whether one has not come to its end."""
-        return any(thread.is_alive() for thread in list(self._threads.values()))
+        return bool(self._queues)
 
     def skip(self, log: Log) -> None:
-        """Show nothing of it that is there already. Raises ClientError."""
-        self._shown[log.key] = log_end(self._transport, log.path, log.step)
+        """Show nothing of it that is there already, unless it is followed. Raises ClientError."""
+        end = log_head(self._transport, log.path, log.step).end
+        self._shown.setdefault(log.key, end)
 
     def follow(self, log: Log) -> None:
-        """From where it was shown last until its end, or until the agent stays away."""
-        present = self._threads.get(log.key)
-        if present is None or not present.is_alive():
-            thread = threading.Thread(target=self._read, args=(log,), name=f"log {log.label}", daemon=True)
-            self._threads[log.key] = thread
-            thread.start()
+        """From where it was shown last until its end, or until the agent stays away.
+
+        A log that is followed already is not shown twice. It ends early at one `path` when an execution lets
+        go of a run that others hold (rule 6.2): then it goes on at the next.
+        """
+        with self._queueing:
+            waiting = self._queues.setdefault(log.key, [])
+            if log not in waiting:
+                waiting.append(log)
+            if len(waiting) > 1 or waiting[0] is not log:
+                return
+        name = f"log {log.label}"
+        threading.Thread(target=self._read_all, args=(waiting,), name=name, daemon=True).start()
+
+    def _read_all(self, waiting: list[Log]) -> None:
+        while True:
+            log = waiting[0]
+            self._read(log)
+            with self._queueing:
+                waiting.remove(log)
+                if not waiting:
+                    del self._queues[log.key]
+                    return
 
     def _read(self, log: Log) -> None:
         query = LogQuery(offset=self._shown.get(log.key, 0), step=log.step)

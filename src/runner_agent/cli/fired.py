@@ -74,7 +74,7 @@ class Fired:
             for key, name in self.services.items()
             if key not in board.services or board.services[key].phase not in {"RUNNING", "STOPPED"}
         ]
-        return self.skipped + failed
+        return list(dict.fromkeys(self.skipped + failed))
 
     def _came_to_rest(self, key: str, row: Row | None) -> bool:
         return (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runner_agent.client.errors import ClientError
-from runner_agent.client.logs import LogQuery, log_end, read_log
+from runner_agent.client.logs import LogQuery, log_head, read_log
 
 if TYPE_CHECKING:
     from runner_agent.client.agent import Agent
@@ -38,7 +38,7 @@ class LogSearch:
 
     def _run(self) -> None:
         try:
-            end = log_end(self._transport, self._path, self._step)
+            end = log_head(self._transport, self._path, self._step).end
             found = ""
             for line in self._lines(LogQuery(follow=False, step=self._step)):
                 if self._opening and line == self._opening:

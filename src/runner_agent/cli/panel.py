@@ -28,7 +28,8 @@ def panel(board: Board, now: float, width: int, height: int) -> list[str]:
     rows = [("service", key, row) for key, row in list(board.services.items())]
     tasks = list(board.tasks.items())
     newest = {row.name: key for key, row in tasks}
-    rows += [("task", key, row) for key, row in tasks if row.phase not in _ENDED or newest[row.name] == key]
+    live = {row.run or key: key for key, row in tasks if row.phase not in _ENDED}  # a shared run is one row
+    rows += [("task", key, row) for key, row in tasks if key in {newest[row.name], live.get(row.run or key)}]
     pen = _Pen(board, now)
     room = height - 2  # the rule above, the hint below
     blocks = {key: [pen.row(key, row, kind), *pen.plan(key, row)] for kind, key, row in rows}

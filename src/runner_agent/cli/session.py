@@ -49,7 +49,7 @@ class Attached:
         with session.shown():
             session.view.watch(self._agent)
             session.board.hint = "Ctrl-C detaches and stops nothing."
-            session.begin(self._agent, feed, order)
+            session.begin(self._agent, order)
             while not (order.until_done and session.done()):
                 item = feed.next(TICK)
                 session.show(item)
@@ -100,7 +100,7 @@ class Own:
             with session.shown():
                 session.view.watch(agent)
                 session.board.hint = "Ctrl-C stops everything in order."
-                session.begin(agent, feed, order, _ready(agent))
+                session.begin(agent, order, _ready(agent))
                 self._follow(process, feed, session, until_done=order.until_done)
         except BaseException:
             if not process.ended():

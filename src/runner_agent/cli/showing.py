@@ -16,7 +16,6 @@ from runner_agent.cli.feed import (
     Away,
     Back,
     ExecutionNow,
-    Feed,
     Gone,
     Interrupt,
     Item,
@@ -66,6 +65,7 @@ class Session:
         self._gone: set[str] = set()
         self._ages: dict[str, tuple[str, float]] = {}  # phase and seconds in it; taken out at first sight
         self._sessions: dict[str, str] = {}  # of services, as last seen
+        self._told: set[tuple[str, str, str]] = set()  # of runs, what was said
         self._failures: list[str] | None = None  # as they were once all was done
         self.view = make_view(self.board)
 
@@ -94,7 +94,7 @@ class Session:
                 name = f"{execution} {step.get('reference', '')}"
                 self._ages[name] = "RUNNING", _age(step.get("runningSince"))
 
-    def begin(self, agent: Agent, feed: Feed, order: Order, greeting: str = "") -> None:
+    def begin(self, agent: Agent, order: Order, greeting: str = "") -> None:
         """Applies the file and fires the events. Raises Quit, ClientError."""
         from runner_agent.cli.file_messages import Applied
         from runner_agent.cli.files import apply
@@ -110,7 +110,7 @@ class Session:
             self.view.news(f"{change} {kind} {reference}")
         for remark in applied.remarks():
             self.view.news(remark)
-        kept = [name for event in order.events for name in self._fire(agent, feed, event, keep=order.keep)]
+        kept = [name for event in order.events for name in self._fire(agent, event, keep=order.keep)]
         if kept:
             options = " ".join(f"--fire {event}" for event in order.events)
             self.view.news(
@@ -122,9 +122,9 @@ class Session:
                 "no services and no tasks are defined; name an automations file: runner-agent up FILE"
             )
 
-    def _fire(self, agent: Agent, feed: Feed, event: str, *, keep: bool) -> list[str]:
+    def _fire(self, agent: Agent, event: str, *, keep: bool) -> list[str]:
         """The references of what was left alone."""
-        result = feed.fire(event, keep=keep)
+        result = agent.fire(event, keep=keep)
         self.fired.add(result, agent)
         for each in result.get("skipped", []):
             self.view.news(not_started(each), "FAILED")
@@ -164,10 +164,11 @@ class Session:
                 self._sessions[service["id"]] = session
                 row.has_ready = bool(service.get("spec", {}).get("commands", {}).get("ready"))
                 self._tell(row, "service")
-            case ExecutionNow(execution, task):
+            case ExecutionNow(execution, task, run):
                 row = self._row(self.board.tasks, execution["id"], task, execution_phase(execution))
                 row.message = _progress(execution)
                 row.took = duration_of(execution) if row.phase in FINISHED else ""
+                row.run = run
                 self._note_steps(row, execution)
                 self._tell(row, "task")
             case LogLine(label, text, key, whole):
@@ -238,6 +239,10 @@ class Session:
             row.news = False
             tail = f" after {row.took}" if row.took else _for_how_long(row)
             reason = f": {row.message}" if row.message and row.phase in {"FAILED", "STOPPED"} else ""
+            said = row.run, row.phase, reason
+            if row.run and said in self._told:
+                return  # of another execution, which shares the run (rule 6.2)
+            self._told.add(said)
             self.view.news(f"{kind} {row.name}: {row.phase}{tail}{reason}", row.phase)
 
 

@@ -60,12 +60,25 @@ def read_log(transport: Transport, path: str, query: LogQuery, comeback: float =
             time.sleep(RETRY)
 
 
-def log_end(transport: Transport, path: str, step: str = "") -> int:
-    """The offset at which what is written from now on will stand."""
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """Which log it is, the same for all executions that share a run; and the offset at which what is written
+    from now on will stand.
+    """
+
+    id: str
+    end: int
+
+
+def log_head(transport: Transport, path: str, step: str = "") -> LogHead:
+    """Of the log as it is now. Raises ClientError."""
     with transport.stream(
         "GET", f"{path}?{_encoded(LogQuery(follow=False, tail=0, step=step))}", {}
     ) as stream:
-        return int(stream.headers.get("x-log-start", 0))
+        # An agent of before names no log.
+        return LogHead(
+            stream.headers.get("x-log-id", step or path), int(stream.headers.get("x-log-start", 0))
+        )
 
 
 def last_lines(transport: Transport, path: str, lines: int) -> str:
