@@ -102,13 +102,77 @@ class TestAFiringIsWaitedForAsOne:
         fake.on["FireTrigger"] = lambda _: {
             "firing": {"id": uuid(9), "event": "prebuild", "executions": started}
         }
-        for key in (7, 8):
-            fake.logs[f"/logs/executions/{uuid(key)}"] = [LogPart(b"install | no space\n")]
+        for each in fake.executions:
+            fake.log_ids[each["status"]["steps"][0]["id"]] = "run"
+        fake.logs["run"] = [LogPart(b"no space\n")]
         told = cli("trigger", "prebuild", "--wait")
         assert told.code == 1
         assert told.err.count("install exited with code 4") == 1
-        assert told.err.count("| install | no space") == 1
+        assert told.err.count("Last lines of install's log:\n  | no space\n") == 1
+        assert told.err.count("  | ") == 1
         assert "Tasks x, y failed" in told.err
+
+    def test_also_where_each_names_another_of_the_steps_that_failed(self, cli: Cli, fake: FakeAgent) -> None:
+        orders = {7: ("base", "more"), 8: ("more", "base")}
+        fake.executions = [
+            execution(
+                key,
+                uuid(3),
+                "FAILED",
+                failure=f'step "{first}" failed: {first} exited with code 4',
+                steps={first: "FAILED", second: "FAILED"},
+            )
+            for key, (first, second) in orders.items()
+        ]
+        for each in fake.executions:
+            for step in each["spec"]["plan"]:
+                (one,) = step["steps"]
+                fake.log_ids[one["id"]] = one["label"]
+                fake.logs[one["label"]] = [LogPart(f"{one['label']} broke\n".encode())]
+        started = [{"id": uuid(7), "reference": "x"}, {"id": uuid(8), "reference": "y"}]
+        fake.on["FireTrigger"] = lambda _: {
+            "firing": {"id": uuid(9), "event": "prebuild", "executions": started}
+        }
+        told = cli("trigger", "prebuild", "--wait").err
+        for label in ("base", "more"):
+            assert told.count(f"Last lines of {label}'s log:\n  | {label} broke\n") == 1
+        assert told.count("  | ") == 2
+        assert 'Task x failed: step "base" failed' in told
+        assert 'Task y failed: step "more" failed' in told
+
+    def test_of_a_service_that_is_waited_for_too_the_cause_stands_with_it(
+        self, cli: Cli, fake: FakeAgent
+    ) -> None:
+        why = "start exited with code 9"
+        fake.services = [service(1, "db", "FAILED", failure=why)]
+        fake.executions = [
+            execution(
+                key,
+                uuid(3),
+                "FAILED",
+                failure=f'step "db" failed: service "db" failed: {why}',
+                steps={"db": "FAILED", "x": None},
+            )
+            for key in (7, 8)
+        ]
+        for each in fake.executions:
+            each["spec"]["plan"][0]["steps"][0] |= {"serviceId": uuid(1)}
+        fake.logs[f"/logs/services/{uuid(1)}"] = [LogPart(b"no room\n")] * 3
+        started = [{"id": uuid(7), "reference": "x"}, {"id": uuid(8), "reference": "y"}]
+        fake.on["FireTrigger"] = lambda _: {
+            "firing": {
+                "event": "prebuild",
+                "services": [{"id": uuid(1), "reference": "db"}],
+                "executions": started,
+            }
+        }
+        told = cli("trigger", "prebuild", "--wait").err
+        assert told.count(why) == 1
+        assert told.count("  | no room") == 1
+        assert f"Service db failed: {why}\nTasks x, y failed: they need service db.\n" in told
+        fake.executions.pop()
+        started.pop()
+        assert "Task x failed: it needs service db.\n" in cli("trigger", "prebuild", "--wait").err
 
     def test_all_say_how_long_was_waited(self, cli: Cli, fake: FakeAgent) -> None:
         """Not 0.0 s for all but the first."""

@@ -65,8 +65,8 @@ class FakeAgent:
     )
     watched: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     log_ids: dict[str, str] = field(default_factory=dict[str, str])
-    """By the ids of steps; others are not told, as by agents of before. Below such an id in `logs` stands all of
-    that log, which begins to be new at `start`; the last part is served ever again.
+    """By the ids of steps; others are not told, as by agents of before. Below such an id in `logs` stands all
+    of that log, which begins to be new at `start`; the last part is served ever again.
     """
     log_awaited: str = ""
     log_asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -232,20 +232,21 @@ class _Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         self.agent.log_queries.append(split.query)
         asked = parse_qs(split.query)
+        only_end = asked.get("tail") == ["0"]
         log_id = self.agent.log_ids.get(asked.get("step", [""])[0], "")
         parts = self.agent.logs[log_id or split.path]
         if log_id:
-            at = parts[0].start if "tail" in asked else int(asked.get("offset", ["0"])[0])
-            whole = parts.pop(0) if len(parts) > 1 and "tail" not in asked else parts[0]
-            part = LogPart(b"" if "tail" in asked else whole.data[at:], at)
-        elif parts and parts[0].data and asked.get("tail") == ["0"]:
+            at = parts[0].start if only_end else int(asked.get("offset", ["0"])[0])
+            whole = parts.pop(0) if len(parts) > 1 and not only_end else parts[0]
+            part = LogPart(b"" if only_end else whole.data[at:], at)
+        elif parts and parts[0].data and only_end:
             part = LogPart(b"", parts[0].start)  # only where it begins was asked
         else:
             part = parts.pop(0) if parts else LogPart(b"", int(asked.get("offset", ["0"])[0]))
         self._begin({"X-Log-Start": str(part.start)} | ({"X-Log-Id": log_id} if log_id else {}))
         if part.data:
             self._chunk(part.data)
-        if split.path == self.agent.log_awaited and "tail" not in asked:
+        if split.path == self.agent.log_awaited and not only_end:
             self.agent.log_asked.release()
         if part.hold is not None:
             part.hold.wait(20)

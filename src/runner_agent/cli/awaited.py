@@ -14,27 +14,40 @@ from runner_agent.client.logs import execution_log, service_log
 from runner_agent.client.watch import Pending
 
 if TYPE_CHECKING:
-    from runner_agent.client.messages import Execution, Service
+    from collections.abc import Sequence
 
+    from runner_agent.client.messages import Execution, PlanStep, Service
+
+LOGS = 3
+"""Steps whose logs are shown, of one execution that failed."""
 _LAST_LINE = "; last line: "
 """Where a failure message goes on with what the log shows too (rule 4.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A log whose end shows why: of one step if it is given. `name` is whose it is."""
+
+    name: str
+    path: str
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How it came out: well if `failure` is "". `remark` is worth a line all the same.
 
-    `log` is the path of a log whose end shows why; `explains` the id of a service that the agent may say more
-    about; `cause` what others that need the
-    same step have failed of, too.
+    `explains` is the id of a service that the agent may say more about; `cause` what others that need the
+    same step have failed of, too; `needs` the id of the service that this step has.
     """
 
     failure: str = ""
     remark: str = ""
     code: int = FAILED
-    log: str = ""
+    logs: Sequence[Evidence] = ()
     explains: str = ""
     cause: str = ""
+    needs: str = ""
 
 
 WELL = Ending()
@@ -96,7 +109,10 @@ class _OfService:
 
     def _failed(self, now: Service) -> Ending:
         message = now.get("status", {}).get("failureMessage", "") or "no reason was given"
-        return Ending(f"{self.what} failed: {message}", log=service_log(self.key), explains=self.key)
+        return Ending(f"{self.what} failed: {message}", logs=self._logs(), explains=self.key)
+
+    def _logs(self) -> Sequence[Evidence]:
+        return (Evidence(self.name, service_log(self.key)),)
 
 
 class Running(_OfService):
@@ -124,7 +140,7 @@ class Running(_OfService):
             case "STOPPED" if spec.get("commands", {}).get("ready"):
                 return Ending(
                     f"{self.what} ended before it was ready: its start command exited with code 0.",
-                    log=service_log(self.key),
+                    logs=self._logs(),
                 )
             case "STOPPED":
                 return Ending(remark=f"{self.what} has ended already: its start command exited with code 0.")
@@ -238,8 +254,30 @@ class Done:
             return Ending(f"{self.what} was stopped{f': {message}' if message else ''}.")
         if self._shown:
             message = message.partition(_LAST_LINE)[0]
+        failed = _failed_steps(now)
         return Ending(
             f"{self.what} failed: {message or 'no reason was given'}",
-            log="" if self._shown else execution_log(self.key),
-            cause=message,  # which names the step: no two tasks have one of the same name
+            logs=() if self._shown else self._logs(failed),
+            cause=message,  # which names the first that failed: no two tasks have one of the same name
+            needs=failed[0].get("serviceId", "") if failed else "",
         )
+
+    def _logs(self, failed: Sequence[PlanStep]) -> Sequence[Evidence]:
+        """Of each step that failed, for executions that share its run show the same."""
+        whole = execution_log(self.key)
+        return [
+            Evidence(name, service_log(step["serviceId"]))
+            if "serviceId" in step
+            else Evidence(name, whole, step["id"])
+            for step in failed[:LOGS]
+            for name in [step.get("label", "")]
+        ] or [Evidence(self.name, whole)]
+
+
+def _failed_steps(execution: Execution) -> list[PlanStep]:
+    """In the plan's order."""
+    phases = {
+        step["id"]: short(step.get("phase", "")) for step in execution.get("status", {}).get("steps", [])
+    }
+    plan = execution.get("spec", {}).get("plan", [])
+    return [step for group in plan for step in group.get("steps", []) if phases.get(step["id"]) == "FAILED"]

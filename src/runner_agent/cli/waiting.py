@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
-from runner_agent.cli.awaited import Awaited, Ending
+from runner_agent.cli.awaited import Awaited, Ending, Evidence
 from runner_agent.cli.durations import show_seconds
 from runner_agent.cli.exits import INTERRUPTED, TIMED_OUT, Quit
 from runner_agent.cli.progress import Progress
 from runner_agent.cli.terminal import note
 from runner_agent.client.agent import Agent
 from runner_agent.client.errors import ClientError
-from runner_agent.client.logs import last_lines
+from runner_agent.client.logs import last_lines, log_head
 from runner_agent.client.watch import wait_for_each
 
 STARTING, STOPPING = "nothing was stopped", "the stopping goes on"
@@ -54,14 +54,14 @@ def await_all(
             progress.say(ending.remark)
         if ending.failure:
             failures.append((each, ending))
-    explained: set[str] = set()
+    shown: set[str] = set()
     for each, ending in failures:
-        if ending.cause and ending.cause in explained:
-            continue
-        explained.add(ending.cause)
-        whose = "its" if len(awaited) == 1 else f"{each.name}'s"
         about = "" if len(awaited) == 1 else f"{each.name}: "
-        for line in (*_last_lines(agent, ending.log, each.name, whose), *_why(agent, ending, about)):
+        for log in ending.logs:
+            whose = "its" if len(awaited) == 1 and log.name == each.name else f"{log.name}'s"
+            for line in _last_lines(agent, log, whose, shown):
+                progress.say(line)
+        for line in _why(agent, ending, about):
             progress.say(line)
     return failures
 
@@ -78,11 +78,18 @@ def settle(failures: Sequence[tuple[Awaited, Ending]], count: int, summary: str)
     raise Quit(max(ending.code for _, ending in failures), f"{len(failures)} {summary}")
 
 
-def together(failures: Iterable[tuple[Awaited, Ending]]) -> list[str]:
-    """What several have failed of is said once, with all their names."""
+def together(failures: Sequence[tuple[Awaited, Ending]]) -> list[str]:
+    """What several have failed of is said once, with all their names. That of a service which is told of
+    itself is not said again: below stands who needs it.
+    """
+    failed = {each.key: each.name for each, _ in failures}
     told: dict[str, list[tuple[Awaited, Ending]]] = {}
+    needing: dict[str, list[str]] = {}
     for each, ending in failures:
-        told.setdefault(ending.cause or each.key, []).append((each, ending))
+        if ending.needs in failed:
+            needing.setdefault(ending.needs, []).append(each.name)
+        else:
+            told.setdefault(ending.cause or each.key, []).append((each, ending))
     texts: list[str] = []
     for same in told.values():
         _, ending = same[0]
@@ -91,6 +98,9 @@ def together(failures: Iterable[tuple[Awaited, Ending]]) -> list[str]:
             texts.append(f"Tasks {names} failed: {ending.cause}")
         else:
             texts.append(ending.failure)
+    for key, tasks in needing.items():
+        who, need = ("Tasks", "they need") if len(tasks) > 1 else ("Task", "it needs")
+        texts.append(f"{who} {', '.join(tasks)} failed: {need} service {failed[key]}.")
     return texts
 
 
@@ -100,15 +110,18 @@ def _late(awaited: Awaited, timeout: float) -> Ending:
     return Ending(failure, code=TIMED_OUT, explains=awaited.explains)
 
 
-def _last_lines(agent: Agent, log: str, name: str, whose: str) -> list[str]:
-    if not log:
-        return []
+def _last_lines(agent: Agent, log: Evidence, whose: str, shown: set[str]) -> list[str]:
+    """None of a log that was `shown`, which it is from now on: several may need what failed."""
     try:
-        evidence = last_lines(agent.transport, log, EVIDENCE)
+        id_ = log_head(agent.transport, log.path, log.step).id
+        if id_ in shown:
+            return []
+        shown.add(id_)
+        evidence = last_lines(agent.transport, log.path, EVIDENCE, log.step)
     except ClientError:
         return []  # the failure is the news, not that its log cannot be read
     lines = evidence.splitlines()
-    starts = [at for at, line in enumerate(lines) if line == f"runner-agent: {name}: start"]
+    starts = [at for at, line in enumerate(lines) if line == f"runner-agent: {log.name}: start"]
     title = [f"Last lines of {whose} log:"] if lines else []
     return [*title, *(f"  | {line}" for line in lines[max(starts, default=0) :])]  # not of an earlier start
 

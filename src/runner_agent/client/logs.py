@@ -81,9 +81,9 @@ def log_head(transport: Transport, path: str, step: str = "") -> LogHead:
         )
 
 
-def last_lines(transport: Transport, path: str, lines: int) -> str:
+def last_lines(transport: Transport, path: str, lines: int, step: str = "") -> str:
     """The end of a log as text, for a message."""
-    query = LogQuery(follow=False, tail=lines)
+    query = LogQuery(follow=False, tail=lines, step=step)
     return b"".join(read_log(transport, path, query)).decode(errors="replace")
 
 
