@@ -89,6 +89,31 @@ def test_a_task_that_ran_as_a_step_of_another(cli: Cli, logged: FakeAgent, comma
     told = cli(*command.split(), "install", "--no-follow")
     assert (told.code, told.out) == (0, "installed\n")
     assert "install ran last as a step of build" in told.err
+
+
+@pytest.mark.parametrize("command", ["logs", "task logs"])
+def test_a_step_that_is_the_run_of_the_task_s_own_execution(
+    cli: Cli, logged: FakeAgent, command: str
+) -> None:
+    """Rule 6.2: both executions show one run, so there is nothing to be told of another's."""
+    logged.tasks.append(task(5, "install"))
+    steps = {"install": "SUCCEEDED", "build": "RUNNING"}
+    logged.executions = [
+        execution(6, uuid(5), "SUCCEEDED", steps={"install": "SUCCEEDED"}),
+        execution(4, uuid(3), "RUNNING", steps=steps),
+    ]
+    own, step = (each["spec"]["plan"][0]["steps"][0] for each in logged.executions)
+    step["task"] = {"id": uuid(5)}
+    logged.log_ids = {own["id"]: "run", step["id"]: "run"}
+    logged.logs["run"] = [LogPart(b"")]
+    logged.logs[f"/logs/executions/{uuid(6)}"] = [LogPart(b"installed\n")]
+    told = cli(*command.split(), "install", "--no-follow")
+    assert (told.code, told.out, told.err) == (0, "installed\n", "")
+    logged.log_ids[step["id"]] = "another run"
+    logged.logs["another run"] = [LogPart(b"again\n")]
+    told = cli(*command.split(), "install", "--no-follow")
+    assert told.out == "again\n"
+    assert "install ran last as a step of build" in told.err
     assert "runner-agent task logs 00000000 --step install" in told.err
     assert logged.log_queries[-1] == f"follow=false&step={step['id']}"
 
