@@ -100,6 +100,21 @@ async def test_a_service_that_is_not_ready_yet(world: World) -> None:
     assert await world.call("ExplainAutomation", {"id": id_.upper()}, of=AGENT) == told
 
 
+async def test_rule_3_3_the_attempt_that_succeeded_is_the_last_one(world: World) -> None:
+    id_ = await probing_service(world)
+    service = world.store.get(Service, id_)
+    assert service is not None
+    assert service.run is not None
+    ready = Gone(RunId("r3"), Instant(world.clock.now()), Exited(0))
+    service = replace(service, run=replace(service.run, ready=ready, is_ready=True, attempts=2))
+    await world.put(replace(service, status=view.status(service)))
+    log = world.log_files.service(ServiceId(id_), RunRole.READY)
+    write(log, "runner-agent: web: ready\nrefused\nrunner-agent: web: ready\nfine\n")
+    told = await world.call("ExplainAutomation", {"reference": "web"}, of=AGENT)
+    assert told["answer"].endswith("`ready` succeeded at attempt 2")
+    assert told["lastProbe"] == {"attempts": 2, "ending": "ready exited with code 0", "lines": ["fine"]}
+
+
 async def test_a_task_is_explained_by_its_latest_execution(world: World) -> None:
     task = await create_task(world)
     told = await world.call("ExplainAutomation", {"reference": "build"}, of=AGENT)

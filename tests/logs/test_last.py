@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner_agent.logs.last import last_line, last_lines
+from runner_agent.logs.last import last_attempt, last_line, last_lines
 
 
 @pytest.fixture
@@ -23,6 +23,16 @@ def test_the_agents_own_lines_are_told_or_left_out(log: Path) -> None:
     assert last_lines(log, 2) == ("one", "runner-agent: start exited with code 1")
     assert last_lines(log, 2, notes=False) == ("one",)
     assert last_line(log) == "one"
+
+
+def test_rule_3_3_of_ready_the_lines_of_the_last_attempt_that_has_ended(log: Path) -> None:
+    opening, ending = "runner-agent: web: ready\n", "runner-agent: ready exited with code 7 after 0.1 s\n"
+    log.write_text(f"{opening}refused\n{ending}{opening}late\nlater\n")
+    assert last_attempt(log, "web", 9, under_way=True) == ("refused",)
+    assert last_attempt(log, "web", 9, under_way=False) == ("late", "later")
+    assert last_attempt(log, "web", 1, under_way=False) == ("later",)
+    log.write_text("x" * 9000 + "\nrefused\n")
+    assert last_attempt(log, "web", 9, under_way=True) == ("refused",), "of a large log only the end is read"
 
 
 def test_a_line_that_was_cut_at_its_beginning_is_not_told(log: Path) -> None:

@@ -17,13 +17,13 @@ from runner_agent.core import explain, view
 from runner_agent.core.execution import World
 from runner_agent.core.explanation import Explanation, Present, RunSeen, StepSeen, how_it_ended
 from runner_agent.executors.usage import Usage, measure
-from runner_agent.logs.last import last_lines
+from runner_agent.logs.last import last_attempt, last_lines
 from runner_agent.model.errors import NotFound
 from runner_agent.model.ids import BootMark, FiringId, Instant, Reference, RunId, ServiceId, StepId
 from runner_agent.model.phases import ExecutionPhase, RunRole, ServicePhase, Trigger
 from runner_agent.model.plans import ServiceWork, TaskWork, Work
 from runner_agent.model.records import Execution, Firing, Service, Step, Task
-from runner_agent.model.runs import Handle, Idle
+from runner_agent.model.runs import Ended, Exited, Handle, Idle, Live
 
 LINES = 10
 """Of each log that is quoted."""
@@ -214,10 +214,13 @@ def _probe(backend: Backend, service: Service) -> Tree | None:
     run = service.run
     if run is None or not run.launch.commands.ready or not run.attempts:
         return None
+    last = Exited(0) if run.is_ready else run.last_attempt.ending if run.last_attempt else None  # rule 3.3
+    log, reference = backend.logs.service(service.id, RunRole.READY), service.metadata.reference
+    under_way = last is not None and not run.is_ready and isinstance(run.ready, Live | Ended)
     return {
         "attempts": run.attempts,
-        "ending": how_it_ended("ready", run.last_attempt.ending) if run.last_attempt else "",
-        "lines": list(last_lines(backend.logs.service(service.id, RunRole.READY), LINES, notes=False)),
+        "ending": how_it_ended("ready", last) if last is not None else "",
+        "lines": list(last_attempt(log, reference, LINES, under_way=under_way)),
     }
 
 

@@ -26,6 +26,19 @@ def last_lines(path: Path, count: int, *, notes: bool = True) -> tuple[str, ...]
     return tuple([text for text in _tail(path) if notes or not text.startswith(MARK)][-count:])
 
 
+def last_attempt(path: Path, reference: str, count: int, *, under_way: bool) -> tuple[str, ...]:
+    """As `last_lines` without notes, of the newest run of `ready` alone; if that is `under_way`, of the one
+    before.
+    """
+    attempts: list[list[str]] = [[]]
+    for text in _tail(path):
+        if text == f"{MARK}{reference}: ready":
+            attempts.append([])
+        elif not text.startswith(MARK):
+            attempts[-1].append(text)
+    return tuple(attempts[-2 if under_way and len(attempts) > 1 else -1][-count:])
+
+
 def _tail(path: Path) -> list[str]:
     """Lines with something in them, each short enough to be quoted."""
     try:
