@@ -323,10 +323,10 @@ def test_durations_shown() -> None:
     assert shown == ["0.0s", "1.2s", "10s", "59s", "2m05s", "1h30m", "1d2h"]
 
 
-def test_tables_shrink_to_the_terminal_but_never_the_first_column() -> None:
-    assert fitted([30, 20, 10], 80) == [30, 20, 10]
-    assert fitted([30, 40, 10], 80) == [30, 34, 10]
-    assert fitted([30, 40, 10], 20) == [30, 8]
+def test_of_columns_that_find_no_room_the_widest_go_but_never_the_first() -> None:
+    assert fitted([30, 20, 10], 80) == [0, 1, 2]
+    assert fitted([30, 40, 10], 80) == [0, 2]
+    assert fitted([30, 40, 10], 20) == [0]
 
 
 def test_tasks_that_a_trigger_could_not_start_are_a_failure(cli: Cli, fake: FakeAgent) -> None:
@@ -339,12 +339,12 @@ def test_tasks_that_a_trigger_could_not_start_are_a_failure(cli: Cli, fake: Fake
     assert "task build could not be started: it is gone" in told.err
 
 
-def test_columns_that_find_no_room_go_from_the_last_and_a_phase_is_never_cut() -> None:
+def test_a_phase_always_stands_in_its_row() -> None:
     id_, task_, phase, started, duration, by = 36, 4, 9, 8, 8, 20
-    assert fitted([id_, task_, phase, started, duration, by], 80, 2) == [36, 4, 9, 8, 8]
-    assert fitted([id_, 30, phase, started, duration, by], 80, 2) == [36, 18, 9, 8]
-    assert fitted([id_, 30, phase, started, duration, by], 150, 2) == [36, 30, 9, 8, 8, 20]
-    assert fitted([200, 30, phase], 80, 2) == [200, 8]
+    assert fitted([id_, task_, phase, started, duration, by], 80, 2) == [0, 1, 2, 3, 4]
+    assert fitted([id_, 30, phase, started, duration, by], 80, 2) == [0, 2, 3, 4]
+    assert fitted([id_, 30, phase, started, duration, by], 150, 2) == [0, 1, 2, 3, 4, 5]
+    assert fitted([200, 30, phase], 80, 2) == [0, 2]
 
 
 def test_yaml_shows_scripts_as_people_write_them() -> None:

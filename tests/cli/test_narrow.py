@@ -24,9 +24,9 @@ WIDTH = 56
 WHY = 'step "build" failed: build exited with code 4; last line: no space left on device'
 
 
-def on_a_terminal(cli: Cli, *args: str) -> str:
+def on_a_terminal(cli: Cli, *args: str, width: int = WIDTH) -> str:
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     environ = {**cli.environ(), "TERM": "xterm"}
     environ.pop("NO_COLOR", None)
     command = [sys.executable, "-m", "runner_agent", *args]
@@ -49,6 +49,7 @@ def failed(fake: FakeAgent) -> None:
     fake.services = [service(1, "a-service-with-a-name", "FAILED", failure=WHY), service(2, "db", "RUNNING")]
     fake.tasks = [task(3, "build", triggers=["prebuild", "postDevcontainerStart"])]
     fake.executions = [execution(5, uuid(3), "FAILED", failure=WHY)]
+    fake.executions[0]["metadata"]["startedBy"] = "postDevcontainerStart"
     fake.on["ExplainAutomation"] = lambda _: {
         "kind": "KIND_TASK",
         "reference": "build",
@@ -68,6 +69,26 @@ def test_every_line_has_room(cli: Cli, command: str) -> None:
     long = [line for line in told.split("\n") if len(line) > WIDTH and " " in line.strip()[:WIDTH]]
     assert long == []
     assert WHY in " ".join(told.split()), "and the reason is whole"
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("service list", ["NAME The a-service-with-a-name"]),
+        ("task list", ["The build", "prebuild, postDevcontainerStart"]),
+        ("task list-executions", ["postDevcontainerStart"]),
+        ("status", ["postDevcontainerStart"]),
+    ],
+)
+@pytest.mark.parametrize("width", [60, 52])
+def test_nothing_is_cut(cli: Cli, command: str, told: list[str], width: int) -> None:
+    """What finds no room in its row stands below it."""
+    shown = on_a_terminal(cli, *command.split(), width=width)
+    assert "…" not in shown
+    for text in told:
+        assert text in " ".join(shown.split())
+    for row in shown.split("\n"):
+        assert len(row) <= width or " " not in row.strip()
 
 
 def test_in_a_pipe_a_row_is_a_line(cli: Cli) -> None:

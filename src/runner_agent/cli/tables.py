@@ -2,13 +2,12 @@
 
 import os
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from runner_agent.cli.terminal import fits, json_text, out, paint, phase_colour
+from runner_agent.cli.words import NOTHING
 
 GAP = "   "
-NARROWEST = 8
-"""Columns are not shortened below this width."""
 
 
 def emit(output: str, data: object, table: str) -> None:
@@ -49,22 +48,27 @@ def columns(
     notes: tuple[str, Sequence[str]] | None = None,
     indent: str = "",
 ) -> str:
-    """An aligned table; column `phase` is coloured. On a terminal it is fitted into the terminal's width.
+    """An aligned table; column `phase` is coloured. On a terminal it is fitted into the terminal's width:
+    columns that find no room stand below each row, with their names.
 
     `notes`, a header and a text for each row, "" for most: what finds no room behind its row stands below it.
     """
     widths = [max(len(row[at]) for row in (headers, *rows)) for at in range(len(headers))]
     room = screen_width() - len(indent) if sys.stdout.isatty() else None
-    if room is not None:
-        widths = fitted(widths, room, phase)
+    beside = range(len(headers)) if room is None else fitted(widths, room, phase)
+    below = [at for at in range(len(headers)) if at not in beside]
+    kept = [widths[at] for at in beside]
+    coloured = beside.index(phase) if phase is not None and phase in beside else None
     header, texts = notes or ("", [""] * len(rows))
     flat = [" ".join(text.split()) for text in texts]
-    behind = [room is None or _width(widths) + len(GAP) + len(text) <= room for text in flat]
-    shown = any(text and beside for text, beside in zip(flat, behind, strict=True))
-    lines = [_line([*headers], widths, None, header if shown else "")]
-    for row, text, beside in zip(rows, flat, behind, strict=True):
-        lines.append(_line(row, widths, phase, text if beside else ""))
-        lines += [] if beside else _below(text, room or 0)
+    behind = [room is None or _width(kept) + len(GAP) + len(text) <= room for text in flat]
+    shown = any(text and whole for text, whole in zip(flat, behind, strict=True))
+    lines = [_line([headers[at] for at in beside], kept, None, header if shown else "")]
+    for row, text, whole in zip(rows, flat, behind, strict=True):
+        lines.append(_line([row[at] for at in beside], kept, coloured, text if whole else ""))
+        moved = "; ".join(f"{headers[at]} {row[at]}" for at in below if row[at] not in {"", NOTHING})
+        lines += _below(moved, room or 0)
+        lines += [] if whole else _below(text, room or 0)
     return "\n".join(indent + line for line in lines)
 
 
@@ -75,26 +79,14 @@ def _below(text: str, room: int) -> list[str]:
 
 
 def fitted(widths: Sequence[int], room: int, phase: int | None = None) -> list[int]:
-    """Takes from the widest columns but the phase and the first, which one has to be able to copy; where that
-    is not enough, the last columns go.
-    """
-    shown = list(widths)
-    while len(shown) > 2:
-        found = _squeezed(shown, room, {0, phase})
-        if _width(found) <= room:
-            return found
-        shown.pop()
-    return _squeezed(shown, room, {0, phase})
-
-
-def _squeezed(widths: Sequence[int], room: int, kept: Container[int | None]) -> list[int]:
-    squeezed = list(widths)
-    while _width(squeezed) > room:
-        able = [at for at, width in enumerate(squeezed) if at not in kept and width > NARROWEST]
+    """The columns that fit beside each other: the widest go, but never the first and the phase."""
+    beside = list(range(len(widths)))
+    while _width([widths[at] for at in beside]) > room:
+        able = [at for at in beside if at not in {0, phase}]
         if not able:
             break
-        squeezed[max(able, key=lambda at: squeezed[at])] -= 1
-    return squeezed
+        beside.remove(max(able, key=lambda at: widths[at]))
+    return beside
 
 
 def _width(widths: Sequence[int]) -> int:
@@ -123,9 +115,8 @@ def screen_width() -> int:
 
 def _line(row: Sequence[str], widths: Sequence[int], phase: int | None, behind: str = "") -> str:
     cells: list[str] = []
-    for at, (cell, width) in enumerate(zip(row, widths, strict=False)):  # columns that found no room
-        cut = cell if len(cell) <= width else cell[: width - 1] + "…"
+    for at, (cell, width) in enumerate(zip(row, widths, strict=True)):
         colour = phase_colour(cell) if at == phase else ""
-        padding = " " * (width - len(cut)) if behind or at < len(widths) - 1 else ""
-        cells.append(paint(cut, colour, sys.stdout) + padding)
+        padding = " " * (width - len(cell)) if behind or at < len(widths) - 1 else ""
+        cells.append(paint(cell, colour, sys.stdout) + padding)
     return GAP.join([*cells, behind]).rstrip()
