@@ -188,6 +188,7 @@ def test_decisions_add_up_to_the_earlier_wake_up() -> None:
         (127, "bash: ./nosuch: No such file or directory", "command not found"),
         (127, "bash: exec: nosuch: not found", "command not found"),
         (127, 'exec: "nosuch": executable file not found in $PATH', "command not found"),
+        (127, "foo: command not found", "command not found"),  # by `exit 127`, or ${foo:?command not found}
         (127, "bash: line 1: DATABASE_URL: set it first", ""),
         (127, "bash: line 1: DATABASE_URL: parameter null or not set", ""),
         (127, "bash: line 1: DATABASE_URL: not found", ""),

@@ -67,7 +67,8 @@ def blame(what: str, ending: Ending) -> str:
 
 def told_by_shell(ending: Ending, last_line: str) -> Ending:
     """With what the code means to a shell, if the last line of the log says so: bash ends with 127 after
-    `${VAR:?}` too, and `exit 127` is for a script to write.
+    `${VAR:?}` too, and `exit 127` is for a script to write. A script that says it in the shell's own words is
+    taken at its word: nothing tells the two apart.
     """
     if not isinstance(ending, Exited) or ending.why or ending.code not in _SHELL_CODES:
         return ending
