@@ -391,6 +391,8 @@ BROKEN = {
         "start web build --dont-wait",
         "restart web",
         "plan build",
+        "service get web",
+        "task get build",
         "why web",
     ],
 )

@@ -93,6 +93,7 @@ def get(agent: Agent, ref: str, output: str) -> None:
     Example:
       runner-agent service get web -o yaml
     """
+    tell_broken(agent)
     service = find_service(agent, ref)
     table = output == "table"
     live = _live(agent, service, usage=table)

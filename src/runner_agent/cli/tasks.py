@@ -104,6 +104,7 @@ def get(agent: Agent, ref: str, output: str) -> None:
       runner-agent task get build
       runner-agent task get 0198f0c2-5a3e-7cc0-8a0c-1f1a5a3a9c11
     """
+    tell_broken(agent)
     match find(agent, ref, (NamedExecution, NamedTask)):
         case NamedExecution(execution):
             emit(output, execution, _described_execution(agent, execution) if output == "table" else "")
