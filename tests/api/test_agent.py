@@ -159,6 +159,19 @@ async def test_live_status_tells_since_when(world: World) -> None:
     assert told["phaseSince"] == "2026-01-01T00:00:00Z"
 
 
+async def test_rule_2_9_a_file_that_is_refused_is_told_with_its_path(world: World) -> None:
+    """Unless nothing was to be done, or what was refused is to prune."""
+    await create_task(world, "mine", dependsOn=[await create_service(world)])
+    file = {"tasks": {"web": {"name": "Web", "command": "echo"}}}
+    request: dict[str, Any] = {"automationsFile": file, "path": "/w/a.yaml"}
+    for harmless in (request | {"dryRun": True}, request | {"path": ""}, request | {"prune": True}):
+        await world.refused("ApplyAutomationsFile", harmless, of=AGENT)
+    assert world.refused_files == []
+    code, message = await world.refused("ApplyAutomationsFile", request, of=AGENT)
+    assert (code, world.refused_files) == ("invalid_argument", [("/w/a.yaml", message)])
+    assert world.applied_files == []
+
+
 async def test_an_automations_file_is_applied_and_all_of_it_told(world: World) -> None:
     """Rule 2.10."""
     file: dict[str, Any] = {

@@ -28,7 +28,7 @@ from runner_agent.control.prebuild import PrebuildControl
 from runner_agent.core.timing import Timing
 from runner_agent.kit.virtual import VirtualClock
 from runner_agent.logs.files import LogFiles
-from runner_agent.model.errors import InvalidArgument, Violation
+from runner_agent.model.errors import InvalidArgument, RunnerError, Violation
 from runner_agent.model.records import Record
 from runner_agent.store.base import Transaction
 from runner_agent.store.memory import MemoryStore
@@ -88,6 +88,7 @@ class World:
         )
         self.default_files: list[str] = []
         self.applied_files: list[str] = []
+        self.refused_files: list[tuple[str, str]] = []
         self.log_files = LogFiles(logs)
         self.log_tokens = LogTokens(TOKEN, self.clock.wall)
         outward = Outward(ENVIRONMENT, LOG_ROOT)
@@ -102,7 +103,7 @@ class World:
             info=lambda: self.info,
             new_id=counted_ids(),
             set_automations_file=self._set_automations_file,
-            automations_applied=self.applied_files.append,
+            automations_applied=self._automations_applied,
             new_logs_token=self.log_tokens.issue,
             clock=self.clock,
             timing=Timing(),
@@ -132,6 +133,12 @@ class World:
     async def try_call(self, method: str, request: object, *, of: str = AUTOMATION) -> Reply:
         """A call."""
         return await ask_json(self.app, f"/{of}/{method}", {} if request is None else request)
+
+    def _automations_applied(self, path: str, error: RunnerError | None) -> None:
+        if error is None:
+            self.applied_files.append(path)
+        else:
+            self.refused_files.append((path, str(error)))
 
     async def _set_automations_file(self, path: str) -> None:
         if not path.startswith("/"):

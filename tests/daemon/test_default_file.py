@@ -250,3 +250,53 @@ async def test_what_the_default_file_creates_is_its_own(world: World) -> None:
     path = world.write(".ona/config.yaml", "one")
     await world.file().apply()
     assert {one.file for one in world.store.tasks()} == {str(path)}
+
+
+async def test_rule_2_9_what_does_not_go_with_what_is_defined_is_told_as_bad_text_is(world: World) -> None:
+    path = world.write(".ona/automations.yaml", "good")
+    file = world.file()
+    await file.apply()
+    others = world.workspace / "others.yaml"
+    others.write_text(
+        "services: {web: {name: W, commands: {start: x}}}\n"
+        "tasks: {last: {name: L, command: x, dependsOn: [good]}}"
+    )
+    await world.file().make_default(others)
+    path.write_text("tasks: {web: {name: Web, command: echo}}")
+    assert file.state.error.startswith(f"{path}: tasks.web: is a service in this environment; ")
+    path.write_text("tasks: {good: {name: good, command: echo, dependsOn: [last]}}")
+    assert file.state.error.startswith(f"{path}: tasks.")
+    assert "good -> last -> good" in file.state.error, "it arises with what is defined only"
+    world.write(".ona/automations.yaml", "good")
+    assert file.state.error == ""
+
+
+async def test_rule_2_9_what_was_refused_is_told_until_it_is_applied(world: World) -> None:
+    """By whatever: a stop that takes long, a full disk."""
+    path = world.write(".ona/automations.yaml", "good")
+    file = world.file()
+    await file.apply()
+    busy = FailedPrecondition("web is being deleted; try again later")
+    file.refused(world.write("other.yaml", "good"), busy)
+    assert file.state.error == "", "another file says nothing of ours"
+    file.refused(path, busy)
+    assert file.state.error == f"{path}: {busy}"
+    file.applied(path)
+    assert file.state.error == ""
+
+
+async def test_rule_2_9_a_file_written_after_the_start_is_judged_too(world: World) -> None:
+    file = world.file()
+    await file.apply()
+    path = world.write(".ona/automations.yaml", "late", bad=True)
+    assert (file.state.path, "comand" in file.state.error) == (path, True)
+    world.write(".ona/automations.yaml", "late")
+    assert file.state.error == ""
+
+
+async def test_what_is_no_file_is_named_once(world: World) -> None:
+    path = world.workspace / ".ona/automations.yaml"
+    path.mkdir(parents=True)
+    file = world.file()
+    await file.apply()
+    assert file.state.error == f"{path}: is no file; name one"

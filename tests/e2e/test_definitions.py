@@ -37,6 +37,10 @@ def test_a_broken_default_file_is_told_until_the_same_file_is_applied(stage: Sta
     assert stage.cli("automations", "update").returncode == 0
     assert stage.cli("service", "list").stderr == ""
     assert stage.agent.get_agent().get("automations", {}).get("error", "") == ""
+    stage.write_file(automations(tasks=(task_yaml("web", "true"),)), CONFIG)
+    assert stage.cli("automations", "update").returncode == 2, "valid, and web is a service here"
+    assert f"not the file: {path}: tasks.web: is a service" in stage.cli("task", "list").stderr
+    assert stage.cli("trigger", "postEnvironmentStart", "--wait=60").returncode == 2
 
 
 def test_what_is_left_out_and_what_runs_is_told_and_may_be_pruned(stage: Stage) -> None:

@@ -7,6 +7,7 @@ from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.control.again import Kept
 from runner_agent.control.base import find_task
 from runner_agent.control.queries import preview_plan, token_after
+from runner_agent.model.errors import RunnerError
 from runner_agent.model.ids import PlanStepId, Reference
 from runner_agent.model.phases import Trigger
 from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
@@ -45,12 +46,18 @@ async def set_automations_file(backend: Backend, request: Request, _: Call) -> T
 
 
 async def apply_automations_file(backend: Backend, request: Request, call: Call) -> Tree:
-    """Rules 2.7, 2.10; a success ends the report of rule 2.9 on the same file."""
+    """Rules 2.7, 2.10; a success ends the report of rule 2.9 on the same file, a refusal begins it."""
     file, caller = automations_file(request.automations_file), backend.caller(call.caller)
-    commands, path = backend.commands.file, request.path
-    result = await commands.apply(file, caller, path=path, prune=request.prune, dry_run=request.dry_run)
-    if path and not request.dry_run:
-        backend.automations_applied(path)
+    commands, path, prune = backend.commands.file, request.path, request.prune
+    told = bool(path) and not request.dry_run
+    try:
+        result = await commands.apply(file, caller, path=path, prune=prune, dry_run=request.dry_run)
+    except RunnerError as error:
+        if told and not prune:  # what cannot be pruned says nothing of what the file names
+            backend.automations_applied(path, error)
+        raise
+    if told:
+        backend.automations_applied(path, None)
     services = {entry.reference for entry in file.services}
 
     def change(what: str, reference: Reference) -> Tree:

@@ -14,7 +14,7 @@ from runner_agent.control.prebuild import PrebuildControl
 from runner_agent.core.timing import Timing
 from runner_agent.kit.clock import Clock
 from runner_agent.logs.files import LogFiles
-from runner_agent.model.errors import NotFound
+from runner_agent.model.errors import NotFound, RunnerError
 from runner_agent.model.specs import Principal, Subject
 from runner_agent.store.base import Store
 
@@ -48,7 +48,7 @@ class Backend(NamedTuple):
     """The store for questions, the commands for wishes, and how to say both to the outside.
 
     `set_automations_file` makes a path the file the agent applies by itself, and raises RunnerError.
-    `automations_applied` is told of each file that a client applied, by its path.
+    `automations_applied` is told of each file that a client applied, by its path, or could not, with why.
     `new_logs_token` gives a token that reads logs only.
     `clock`, `timing` and `logs` are what explanations need to know besides the records.
     """
@@ -61,7 +61,7 @@ class Backend(NamedTuple):
     info: Callable[[], AgentInfo]
     new_id: NewId
     set_automations_file: Callable[[str], Awaitable[None]]
-    automations_applied: Callable[[str], None]
+    automations_applied: Callable[[str, RunnerError | None], None]
     new_logs_token: Callable[[], str]
     clock: Clock
     timing: Timing

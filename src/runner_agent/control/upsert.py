@@ -65,16 +65,16 @@ class UpsertControl(Control):
         patience: float = PATIENCE,
     ) -> UpsertResult:
         """All of the file or nothing. What is being deleted under a reference of it is waited for, `patience`
-        seconds, and created anew (rule 1.6); a dry run takes it for gone. `path` is where it was read from,
-        if from a file; with `prune` what that path created and does not name any more is deleted (rule 2.10).
+        seconds, and created anew (rule 1.6). `path` is where it was read from, if from a file; with `prune`
+        what that path created and does not name any more is deleted (rule 2.10).
 
         Raises InvalidArgument, and FailedPrecondition for what is still being deleted, or is needed and would
         be pruned.
         """
-        if prune and not path:
-            raise InvalidArgument(Violation("prune", "only a file with a path can prune; give its path"))
-        if not dry_run:
-            await self._wait_until_gone(file, patience)
+        if dry_run:
+            return self.would(file, caller, path=path, prune=prune)
+        _refuse_pathless(path, prune=prune)
+        await self._wait_until_gone(file, patience)
         cause, new_id = self.cause(caller), derived_ids(self.new_id())
 
         def change(tx: Transaction) -> UpsertResult:
@@ -89,9 +89,15 @@ class UpsertControl(Control):
                 delete(tx, one, cause)
             return drawing.result()
 
-        if dry_run:
-            return _Drawing(self.store, file, cause, caller.subject, new_id, path, prune=prune).result()
         return await self.store.write(change, durable=True)
+
+    def would(
+        self, file: AutomationsFile, caller: Caller, *, path: str = "", prune: bool = False
+    ) -> UpsertResult:
+        """What `apply` would do now, where what is being deleted is gone. Raises as it does."""
+        _refuse_pathless(path, prune=prune)
+        cause, new_id = self.cause(caller), derived_ids(self.new_id())
+        return _Drawing(self.store, file, cause, caller.subject, new_id, path, prune=prune).result()
 
     async def _wait_until_gone(self, file: AutomationsFile, patience: float) -> None:
         if patience <= 0 or not _dying(self.store, file):
@@ -105,6 +111,11 @@ class UpsertControl(Control):
             pass  # the change says what is still there
         finally:
             watch.close()
+
+
+def _refuse_pathless(path: str, *, prune: bool) -> None:
+    if prune and not path:
+        raise InvalidArgument(Violation("prune", "only a file with a path can prune; give its path"))
 
 
 def _entries(file: AutomationsFile) -> tuple[ServiceEntry | TaskEntry, ...]:

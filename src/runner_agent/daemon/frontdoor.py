@@ -23,6 +23,7 @@ from runner_agent.api.wire_out import Outward
 from runner_agent.api.wishes import Wishes
 from runner_agent.daemon import files
 from runner_agent.daemon.parts import Parts
+from runner_agent.model.errors import RunnerError
 
 
 class FrontDoor:
@@ -92,8 +93,9 @@ class FrontDoor:
     async def _set_automations_file(self, path: str) -> None:
         await self._parts.default_file.make_default(Path(path))
 
-    def _automations_applied(self, path: str) -> None:
-        self._parts.default_file.applied(Path(path))
+    def _automations_applied(self, path: str, error: RunnerError | None) -> None:
+        file = self._parts.default_file
+        file.applied(Path(path)) if error is None else file.refused(Path(path), error)
 
     def _info(self) -> AgentInfo:
         file = self._parts.default_file.state
