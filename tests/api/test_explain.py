@@ -11,8 +11,16 @@ from runner_agent.core import view
 from runner_agent.model.ids import BootMark, Instant, RunId, ServiceId, StepId
 from runner_agent.model.phases import ExecutionPhase, RunRole
 from runner_agent.model.plans import TaskWork
-from runner_agent.model.records import Execution, ExecutionStatus, Service, StepProgress, StepStatus
-from runner_agent.model.runs import Attempt, Exited, Gone, Handle, Live, Moment, ServiceRun
+from runner_agent.model.records import (
+    Execution,
+    ExecutionStatus,
+    Held,
+    Service,
+    Step,
+    StepProgress,
+    StepStatus,
+)
+from runner_agent.model.runs import Attempt, Exited, Gone, Handle, Live, Moment, ServiceRun, StepRun
 from tests.api.requests import create_service, create_task
 from tests.api.world import ABSENT, AGENT, World
 
@@ -129,6 +137,57 @@ async def test_a_task_is_explained_by_its_latest_execution(world: World) -> None
     direct = await world.call("ExplainAutomation", {"id": latest}, of=AGENT)
     assert (direct["kind"], direct["id"], direct.get("executionId")) == ("KIND_EXECUTION", latest, None)
     assert direct["steps"] == told["steps"]
+
+
+async def test_rule_2_10_a_run_of_an_earlier_definition_is_told_with_the_cure(world: World) -> None:
+    """By why and by live status, of the task itself and of what depends on it."""
+    slow = await create_task(world, "slow")
+    task = await create_task(world, "all", dependsOn=[slow])
+    (own, whole) = [
+        (await world.call("StartTask", {"id": id_}))["taskExecution"]["id"] for id_ in (slow, task)
+    ]
+    await run_first_step(world, own)
+    await run_first_step(world, whole)
+    (step, _) = (await world.call("ListLiveStatus", of=AGENT))["steps"]
+    assert (step["forTasks"], step.get("previousDefinition")) == (["slow"], None)
+    await world.call("UpdateTask", {"id": slow, "spec": {"command": "sleep 2"}})
+    steps = (await world.call("ListLiveStatus", of=AGENT))["steps"]
+    assert [(one["forTasks"], one["previousDefinition"]) for one in steps] == [
+        (["slow"], True),
+        (["all"], True),
+    ]
+    cure = "that was changed since; for the present one wait for its end and start it again, or: runner-agent"
+    for subject, reason in (
+        ({"reference": "slow"}, f"it runs the previous definition: {cure} restart slow"),
+        ({"id": own}, f"it runs the previous definition: {cure} restart slow"),
+        ({"reference": "all"}, f'step "slow" runs the previous definition: {cure} restart all'),
+    ):
+        told = await world.call("ExplainAutomation", subject, of=AGENT)
+        assert (told["previousDefinition"], told["reasons"]) == (True, [reason])
+    await world.call("StopTaskExecution", {"id": own})
+    assert "previousDefinition" not in await world.call("ExplainAutomation", {"id": own}, of=AGENT)
+
+
+async def run_first_step(world: World, execution_id: str) -> None:
+    """It is held, and its process lives."""
+    execution = world.store.get(Execution, execution_id)
+    assert execution is not None
+    first = execution.plan.steps()[0]
+    assert isinstance(first.work, TaskWork)
+    step = world.store.get(Step, first.work.step)
+    assert step is not None
+    handle = Handle("machine", RunId(f"r{execution_id}"), {"holder_pid": 41, "leader_pid": 42})
+    live = Live(handle.run_id, Instant(world.clock.now()), handle)
+    run = StepRun(BootMark(world.clock.boot_mark()), live)
+    await world.put(
+        replace(step, holders=(execution.id,), run=run),
+        replace(
+            execution,
+            steps={first.id: StepProgress(StepStatus(ExecutionPhase.RUNNING), Held())},
+            status=ExecutionStatus(ExecutionPhase.RUNNING),
+            started_at=world.clock.wall(),
+        ),
+    )
 
 
 async def test_an_execution_that_failed_quotes_the_log_of_the_step(world: World) -> None:

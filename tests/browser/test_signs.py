@@ -124,6 +124,22 @@ def test_what_runs_its_previous_definition_is_marked_and_mended_by_a_restart(
     expect(visit.button("Restart to use the new one")).to_have_count(0)
 
 
+def test_a_task_that_runs_its_previous_definition_is_marked_until_it_ends(stage: Stage, visit: Visit) -> None:
+    stage.apply(automations(tasks=(task_yaml("slow", "sleep 600"),)))
+    visit.go("#/task/slow/logs")
+    stage.ok("task", "start", "slow", "--dont-wait")
+    visit.phase("slow", "running")
+    mark, told = visit.row("slow").locator(".previous"), visit.page.locator(".head .because")
+    expect(mark).to_have_count(0)
+    stage.apply(automations(tasks=(task_yaml("slow", "sleep 601"),)))
+    expect(mark).to_have_text("runs its previous definition")
+    expect(told).to_contain_text("start it again")
+    stage.ok("task", "stop", "slow")
+    visit.phase("slow", "stopped")
+    expect(mark).to_have_count(0)
+    expect(told.filter(has_text="start it again")).to_have_count(0)
+
+
 def test_what_is_to_be_said_of_the_file_is_said(browser: Browser) -> None:
     """Rule 2.8: of two default files the second is passed over."""
     with staged() as stage:

@@ -438,6 +438,27 @@ def test_rule_2_10_the_mark_of_a_run_of_an_earlier_definition(cli: Cli, fake: Fa
     assert "previousDefinition" not in json.loads(cli("service", "get", "db", "--json").out)
 
 
+def test_rule_2_10_the_same_of_tasks(cli: Cli, fake: FakeAgent) -> None:
+    fake.tasks = [task(2, "slow"), task(4, "all"), task(6, "quick")]
+    fake.executions = [execution(number, uuid(number - 1), "RUNNING") for number in (3, 5, 7)]
+    step = {"reference": "slow", "executionIds": [uuid(3), uuid(5)], "forTasks": ["slow", "all"]}
+    quick = {"reference": "quick", "executionIds": [uuid(7)], "forTasks": ["quick"]}
+    steps = [step | {"previousDefinition": True}, quick]
+    fake.on["ListLiveStatus"] = lambda _: {"steps": steps}
+    cure = "runs the previous definition; for the present one wait for its end and start it again, or:"
+    own = f"slow {cure} runner-agent restart slow"
+    other = f"slow, a step of all, {cure} runner-agent restart all"
+    for told in (cli("status").out, cli("task", "list").err, cli("task", "get", "slow").out):
+        assert own in told
+        assert other in told
+    assert own in cli("task", "get", uuid(3)).out
+    for of in ("slow", uuid(3), uuid(5)):
+        assert json.loads(cli("task", "get", of, "--json").out)["previousDefinition"] is True
+    for of in ("all", "quick", uuid(7)):
+        assert "previous" not in cli("task", "get", of).out
+        assert "previousDefinition" not in json.loads(cli("task", "get", of, "--json").out)
+
+
 def test_rule_2_11_a_service_without_commands_fails_no_trigger(cli: Cli, fake: FakeAgent) -> None:
     skipped = {"kind": "service", "reference": "marker", "reason": "it has no start command"}
     fake.on["FireTrigger"] = lambda _: {"firing": {}, "skipped": [skipped]}

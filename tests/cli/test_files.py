@@ -37,6 +37,8 @@ tasks:
 """
 BROKEN = "services:\n  web:\n    description: Web\n    triggers: []\n"
 
+TASK_CURE = "runs the previous definition; for the present one wait for its end and start it again, or:"
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
@@ -100,6 +102,7 @@ def test_update_tells_what_changed(cli: Cli, fake: FakeAgent, file: Path) -> Non
             ],
             "notInFile": ["old", "older"],
             "previousDefinition": ["api"],
+            "previousRuns": [{"reference": "build", "forTask": "build"}],
         }
 
     fake.on["ApplyAutomationsFile"] = upsert
@@ -108,6 +111,7 @@ def test_update_tells_what_changed(cli: Cli, fake: FakeAgent, file: Path) -> Non
     assert told.err.splitlines() == [
         "defined but not in this file: old, older",
         "api runs the previous definition; for the present one: runner-agent service restart api",
+        f"build {TASK_CURE} runner-agent restart build",
     ]
     assert json.loads(cli("automations", "update", "--json", str(file)).out) == [
         {"change": "created", "kind": "service", "reference": "web"},
@@ -115,6 +119,7 @@ def test_update_tells_what_changed(cli: Cli, fake: FakeAgent, file: Path) -> Non
         {"change": "not in file", "reference": "old"},
         {"change": "not in file", "reference": "older"},
         {"change": "runs the previous definition", "kind": "service", "reference": "api"},
+        {"change": "runs the previous definition", "kind": "task", "reference": "build"},
     ]
 
 

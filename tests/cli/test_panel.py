@@ -66,6 +66,10 @@ def test_rule_2_10_a_live_run_of_an_older_definition_is_marked() -> None:
     assert lines[1].endswith("12%   120M  :3000 :9229  runs the previous definition")
     assert lines[2].endswith("runs the previous definition")
     assert lines[4].endswith("STOPPED"), "nothing of it runs"
+    now.outdated = frozenset({("e", "compile"), ("e", "build"), ("f", "alone")})
+    now.tasks["f"] = Row("alone", "RUNNING", 90.0)
+    lines = panel(now, 100.0, 80, 24)
+    assert [line.split()[1] for line in lines if "previous" in line] == ["compile", "alone"]
 
 
 def test_what_does_not_fit_goes_in_order() -> None:
@@ -119,6 +123,11 @@ def test_the_share_of_a_processor_comes_from_two_looks() -> None:
     assert now.outdated == frozenset()
     meter.take({"services": [{"serviceId": "w", "previousDefinition": True}], "steps": []}, 10.0)
     assert now.outdated == {"w"}
+    meter.take(
+        {"services": [], "steps": [{"reference": "b", "executionIds": ["e"], "previousDefinition": True}]},
+        10.0,
+    )
+    assert now.outdated == {("e", "b")}
     assert look(10.0, 5.0) is None
     assert look(12.0, 6.0) == 50.0
     assert look(14.0, 6.0) == 0.0

@@ -475,6 +475,24 @@ async def test_rule_2_10_a_run_of_an_earlier_definition_is_told(
     assert (await commands.file.apply(a_file(service_entry("web")), ALICE)).previous == ()
 
 
+async def test_rule_2_10_a_task_that_runs_by_an_earlier_definition_is_told_with_what_to_start_again(
+    commands: Commands, store: MemoryStore
+) -> None:
+    file = a_file(task_entry("all", depends_on=["slow"]), task_entry("slow"))
+    await commands.file.apply(file, ALICE)
+    begun = [await commands.executions.start_task(task_of(store, each).id, ALICE) for each in ("slow", "all")]
+    changed = a_file(task_entry("slow", command="sleep 2"))
+    runs = (("slow", "slow"), ("slow", "all"))
+    assert (await commands.file.apply(file, ALICE)).previous_runs == ()
+    assert (await commands.file.apply(changed, ALICE, dry_run=True)).previous_runs == runs
+    assert (await commands.file.apply(changed, ALICE)).previous_runs == runs
+    await commands.executions.stop(begun[0].id, ALICE)
+    assert (await commands.file.apply(changed, ALICE)).previous_runs == (("slow", "all"),)
+    assert (await commands.file.apply(file, ALICE)).previous_runs == (), "as it was"
+    pruned = await commands.file.apply(a_file(), ALICE, path=ONE, prune=True)
+    assert pruned.previous_runs == ()
+
+
 # --- rule 2.11
 
 

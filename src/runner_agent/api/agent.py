@@ -73,6 +73,9 @@ async def apply_automations_file(backend: Backend, request: Request, call: Call)
         ],
         "not_in_file": list(result.left_out),
         "previous_definition": list(result.previous),
+        "previous_runs": [
+            {"reference": reference, "for_task": main} for reference, main in result.previous_runs
+        ],
     }
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
@@ -14,6 +15,7 @@ from runner_agent.api.strangers import strangers
 from runner_agent.api.wire_in import Request, object_id
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.core import explain, view
+from runner_agent.core.earlier import earlier_steps
 from runner_agent.core.execution import World
 from runner_agent.core.explanation import Explanation, Present, RunSeen, StepSeen, how_it_ended
 from runner_agent.executors.usage import Usage, measure
@@ -96,8 +98,9 @@ async def _task(backend: Backend, task: Task) -> Tree:
 async def _execution(backend: Backend, execution: Execution) -> Tree:
     world = _world(backend, execution)
     clock = _Clock(backend, await _used(_handles(execution, world)))
-    told = explain.explain_execution(execution, world, clock.present, _events(backend, execution, world))
-    task = backend.store.get(Task, execution.task_id)
+    earlier = [*earlier_steps(execution, world.steps.get, partial(backend.store.get, Task))]
+    events = _events(backend, execution, world)
+    told = explain.explain_execution(execution, world, clock.present, events, earlier)
     held = execution.completed_at or execution.started_at or execution.created_at
     return {
         **_common(told, clock),
@@ -111,7 +114,7 @@ async def _execution(backend: Backend, execution: Execution) -> Tree:
         "wished_at": timestamp(execution.cause.at),
         "steps": [_step(step, clock) for step in told.steps],
         "logs": _step_logs(backend, execution, told.steps),
-        "previous_definition": task is not None and explain.previous_definition(execution, task),
+        "previous_definition": bool(earlier),
     }
 
 

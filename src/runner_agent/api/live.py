@@ -10,9 +10,10 @@ from runner_agent.api.wire_in import Request, page
 from runner_agent.api.wire_out import Tree, timestamp
 from runner_agent.control.queries import DefinitionFilter, list_services
 from runner_agent.core import view
+from runner_agent.core.earlier import is_earlier
 from runner_agent.executors.usage import Usage, measure
 from runner_agent.model.ids import RunId
-from runner_agent.model.records import Service, Step
+from runner_agent.model.records import Execution, Service, Step, Task
 from runner_agent.model.runs import Ended, Handle, Live, Moment, Proc
 
 NOT_MEASURED: Mapping[RunId, Usage] = {}
@@ -57,11 +58,14 @@ def _step(backend: Backend, step: Step, used: Mapping[RunId, Usage]) -> Tree:
     began = None
     if isinstance(proc, Live) and step.run is not None and step.run.boot == backend.clock.boot_mark():
         began = backend.clock.wall() - timedelta(seconds=backend.clock.now() - proc.at)
+    holders = [backend.store.get(Execution, id_) for id_ in step.holders]
     return {
         "reference": step.reference,
         "execution_ids": list(step.holders),
         "running_since": timestamp(began),
         "usage": _usage(handles_of_step(step), used),
+        "previous_definition": is_earlier(step, backend.store.get(Task, step.task_id)),
+        "for_tasks": ["" if one is None else one.reference for one in holders],
     }
 
 

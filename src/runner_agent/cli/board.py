@@ -59,7 +59,9 @@ class Board:
     services: dict[str, Row] = field(default_factory=dict[str, Row])
     tasks: dict[str, Row] = field(default_factory=dict[str, Row])
     used: Mapping[str | tuple[str, str], Used] = field(default_factory=dict[str | tuple[str, str], Used])
-    outdated: frozenset[str] = frozenset()
-    """Services by id whose live run is of an older definition. Replaced as a whole, by another thread."""
+    outdated: frozenset[str | tuple[str, str]] = frozenset()
+    """What runs by an older definition: services by id, steps by execution and label. Replaced as a whole, by
+    another thread.
+    """
     hint: str = ""
     """What Ctrl-C does now."""

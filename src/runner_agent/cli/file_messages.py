@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING, cast
 
-from runner_agent.cli.words import runs_previous, short, trigger_name
+from runner_agent.cli.words import runs_previous, short, task_runs_previous, trigger_name
 from runner_agent.model.specs import Anywhere, AutomationsFile, InDocker, OnMachine, ServiceEntry, TaskEntry
 from runner_agent.model.specs import RunsOn as Target
 
@@ -81,12 +82,14 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Applied:
     """What applying a file did, or would do: each change with the kind and reference of its entry; what the
-    file does not name; and the services that run with an earlier definition (rule 2.10).
+    file does not name; and the services that run with an earlier definition (rule 2.10), and the tasks, each
+    with the task whose execution it is a step of.
     """
 
     changes: tuple[tuple[str, str, str], ...] = ()
     not_in_file: tuple[str, ...] = ()
     previous: tuple[str, ...] = ()
+    runs: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_answer(cls, answer: ApplyResult, file: FileMessage) -> Applied:
@@ -98,7 +101,13 @@ class Applied:
         ]
         found.sort(key=lambda one: order.index(one[2]) if one[2] in order else len(order))
         return cls(
-            tuple(found), tuple(answer.get("notInFile", [])), tuple(answer.get("previousDefinition", []))
+            tuple(found),
+            tuple(answer.get("notInFile", [])),
+            tuple(answer.get("previousDefinition", [])),
+            tuple(
+                (each.get("reference", ""), each.get("forTask", ""))
+                for each in answer.get("previousRuns", [])
+            ),
         )
 
     def __iter__(self) -> Iterator[tuple[str, str, str]]:
@@ -112,7 +121,7 @@ class Applied:
     def remarks(self) -> tuple[str, ...]:
         """What people should know besides the changes, a sentence each."""
         left = (f"defined but not in this file: {', '.join(self.not_in_file)}",) if self.not_in_file else ()
-        return (*left, *map(runs_previous, self.previous))
+        return (*left, *map(runs_previous, self.previous), *starmap(task_runs_previous, self.runs))
 
     def as_data(self, change: str = "") -> list[dict[str, object]]:
         """For programs: the changes, or those of one sort, then what else is to be known."""
@@ -121,9 +130,11 @@ class Applied:
             {"change": what, "kind": kind, "reference": reference} for what, kind, reference in changes
         ]
         told.extend({"change": "not in file", "reference": reference} for reference in self.not_in_file)
+        previous = [("service", each) for each in self.previous]
+        previous += [("task", each) for each in dict.fromkeys(reference for reference, _ in self.runs)]
         told.extend(
-            {"change": "runs the previous definition", "kind": "service", "reference": reference}
-            for reference in self.previous
+            {"change": "runs the previous definition", "kind": kind, "reference": reference}
+            for kind, reference in previous
         )
         return told
 

@@ -68,11 +68,16 @@ class Meter:
             self._closed.wait(EVERY)
 
 
-def outdated(live: LiveNow) -> frozenset[str]:
-    """The services whose live run is of an older definition (rule 2.10)."""
-    return frozenset(
-        service.get("serviceId", "") for service in live["services"] if service.get("previousDefinition")
-    )
+def outdated(live: LiveNow) -> frozenset[Key]:
+    """The services and steps whose live run is of an older definition (rule 2.10)."""
+    services = {each.get("serviceId", "") for each in live["services"] if each.get("previousDefinition")}
+    steps = {
+        (execution, step.get("reference", ""))
+        for step in live["steps"]
+        if step.get("previousDefinition")
+        for execution in step.get("executionIds", [])
+    }
+    return frozenset(services | steps)
 
 
 def _usages(live: LiveNow) -> Iterator[tuple[Key, Usage]]:

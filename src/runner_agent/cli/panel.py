@@ -69,7 +69,9 @@ class _Pen:
         used = self._board.used.get(key) if row.phase not in _ENDED else None
         took = row.took or ("" if row.phase == "STOPPED" else show_seconds(self._now - row.since))
         tail = row.message or (_used(used) if kind == "service" else "")
-        if key in self._board.outdated and row.phase not in _ENDED:
+        # Of several steps, those say it that are.
+        marked = key if kind == "service" or row.steps else (key, row.name)
+        if marked in self._board.outdated and row.phase not in _ENDED:
             tail = f"{tail}  {OUTDATED}".strip() if row.message else f"{tail:<13}  {OUTDATED}"
         return self._line(self._name(row.name), row.phase, took, tail)
 
@@ -79,9 +81,10 @@ class _Pen:
             return
         for step in list(row.steps.values()):
             used = self._board.used.get((key, step.name)) if step.phase == "RUNNING" else None
-            yield self._line(
-                "  " + self._name(step.name, 2), step.phase or "waiting", self._took(step), _used(used)
+            tail = (
+                f"{_used(used):<13}  {OUTDATED}" if (key, step.name) in self._board.outdated else _used(used)
             )
+            yield self._line("  " + self._name(step.name, 2), step.phase or "waiting", self._took(step), tail)
 
     def _took(self, step: StepRow) -> str:
         return step.took or (show_seconds(self._now - step.since) if step.phase == "RUNNING" else "")

@@ -12,9 +12,10 @@ from runner_agent.cli.durations import show_span
 from runner_agent.cli.executions import execution_table
 from runner_agent.cli.figures import cpu_time_of, memory_of, ports_of
 from runner_agent.cli.options import with_agent, with_output
+from runner_agent.cli.previous import of_services, of_tasks
 from runner_agent.cli.tables import columns, emit
 from runner_agent.cli.terminal import paint
-from runner_agent.cli.words import local_time, moment, reference_of, runs_previous, service_phase
+from runner_agent.cli.words import local_time, moment, reference_of, service_phase
 from runner_agent.client.agent import Agent
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def _services(services: list[Service], live: LiveNow) -> str:
 
 def _previous(live: LiveNow) -> list[str]:
     """What runs with an earlier definition, if anything does."""
-    old = [each.get("reference", "") for each in live["services"] if each.get("previousDefinition")]
-    return ["\n".join(map(runs_previous, old))] if old else []
+    old = [*of_services(live["services"]), *of_tasks(live["steps"])]
+    return ["\n".join(old)] if old else []
 
 
 def _agent(info: AgentInfo) -> str:

@@ -11,6 +11,7 @@ from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_execution, complete_task
 from runner_agent.cli.logs import Source, log_options, show, source
 from runner_agent.cli.options import with_agent, with_output
+from runner_agent.cli.previous import of_tasks
 from runner_agent.cli.several import for_each, sought
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
@@ -41,6 +42,8 @@ from runner_agent.client.references import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from runner_agent.client.messages import Execution, Service, Task
 
 
@@ -60,6 +63,8 @@ def list_(agent: Agent, output: str) -> None:
         emit(output, tasks, "")
     elif tasks:
         emit(output, tasks, _table(agent, tasks))
+        for remark in of_tasks(agent.live()["steps"]):
+            note(remark)
     else:
         note("No tasks. Apply a file with `runner-agent automations update FILE`.")
 
@@ -107,14 +112,21 @@ def get(agent: Agent, ref: str, output: str) -> None:
     tell_broken(agent)
     match find(agent, ref, (NamedExecution, NamedTask)):
         case NamedExecution(execution):
-            emit(output, execution, _described_execution(agent, execution) if output == "table" else "")
+            over = execution_phase(execution) in FINISHED
+            steps = [] if over else agent.live()["steps"]
+            old = of_tasks(each for each in steps if execution["id"] in each.get("executionIds", []))
+            table = _described_execution(agent, execution, old) if output == "table" else ""
+            emit(output, {**execution, "previousDefinition": True} if old else execution, table)
         case NamedTask(task):
-            emit(output, task, _described(agent, task) if output == "table" else "")
+            steps = agent.live()["steps"]
+            old = of_tasks(each for each in steps if each.get("reference") == reference_of(task))
+            table = _described(agent, task, old) if output == "table" else ""
+            emit(output, {**task, "previousDefinition": True} if old else task, table)
         case NamedService():
             raise AssertionError(ref)
 
 
-def _described(agent: Agent, task: Task) -> str:
+def _described(agent: Agent, task: Task, old: Sequence[str]) -> str:
     metadata, spec = task.get("metadata", {}), task.get("spec", {})
     names = dict(_names(agent)) if task.get("dependsOn") else {}
     return block(
@@ -123,6 +135,7 @@ def _described(agent: Agent, task: Task) -> str:
             "Name": metadata.get("name", ""),
             "Description": metadata.get("description", ""),
             "Id": task["id"],
+            "Definition": "\n".join(old),
             "Depends on": ", ".join(names.get(each, each) for each in task.get("dependsOn", [])),
             "Triggered by": triggers(metadata),
             "Runs on": runs_on(spec.get("runsOn")),
@@ -138,7 +151,7 @@ def _names(agent: Agent) -> list[tuple[str, str]]:
     return [(each["id"], reference_of(each)) for each in things]
 
 
-def _described_execution(agent: Agent, execution: Execution) -> str:
+def _described_execution(agent: Agent, execution: Execution, old: Sequence[str]) -> str:
     metadata, status = execution.get("metadata", {}), execution.get("status", {})
     steps = {step["id"]: step for step in status.get("steps", [])}
     head = block(
@@ -147,6 +160,7 @@ def _described_execution(agent: Agent, execution: Execution) -> str:
             "Task": task_names(agent).get(metadata.get("taskId", ""), metadata.get("taskId", "")),
             "Phase": execution_phase(execution),
             "Failure": status.get("failureMessage", ""),
+            "Definition": "\n".join(old),
             "Started by": metadata.get("startedBy", ""),
             "Created": local_time(metadata.get("createdAt")),
             "Started": local_time(metadata.get("startedAt")),

@@ -90,8 +90,6 @@ def as_text(found: Explanation, now: datetime | None = None) -> str:
     here = now or datetime.now(UTC)
     lines = [_answer(found, here)]
     lines += [f"  - {reason}" for reason in found.get("reasons", [])]
-    if found.get("previousDefinition") and found.get("kind") != "KIND_SERVICE":  # a service has it as reason
-        lines.append("  - it runs the previous definition: that was changed since it was started")
     lines += [*_wish(found, here), *_execution(found)]
     lines += _block("Runs:", [_run(run, here) for run in found.get("runs", [])])
     lines += _steps(found.get("steps", []))

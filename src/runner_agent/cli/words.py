@@ -65,6 +65,14 @@ def runs_previous(reference: str) -> str:
     return f"{reference} runs the previous definition; for the present one: {cure}"
 
 
+def task_runs_previous(reference: str, main: str = "") -> str:
+    """The same of a task that runs, be it as a step of an execution of `main`."""
+    main = main or reference
+    what = reference if main == reference else f"{reference}, a step of {main},"
+    cure = f"wait for its end and start it again, or: runner-agent restart {main}"
+    return f"{what} runs the previous definition; for the present one {cure}"
+
+
 def triggers(metadata: ServiceMetadata | TaskMetadata) -> str:
     """By their names in a file."""
     return ", ".join(trigger_name(each) for each in metadata.get("triggeredBy", []))

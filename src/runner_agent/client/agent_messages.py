@@ -36,14 +36,22 @@ class AppliedChange(TypedDict, total=False):
     id: str
 
 
+class PreviousRun(TypedDict, total=False):
+    """A task that runs with an earlier definition, and the task whose execution that is a step of."""
+
+    reference: str
+    forTask: str
+
+
 class ApplyResult(TypedDict, total=False):
     """What an automations file did, or would do; references of what it does not name, and of services that
-    run with an earlier definition.
+    run with an earlier definition; and the tasks that do.
     """
 
     changes: list[AppliedChange]
     notInFile: list[str]
     previousDefinition: list[str]
+    previousRuns: list[PreviousRun]
 
 
 class Started(TypedDict, total=False):
@@ -166,12 +174,14 @@ class LiveStatus(TypedDict, total=False):
 
 
 class LiveStep(TypedDict, total=False):
-    """A task that runs now, and the executions that wait for it."""
+    """A task that runs now, the executions that wait for it, and the references of their tasks."""
 
     reference: str
     executionIds: list[str]
     runningSince: str
     usage: Usage
+    previousDefinition: bool
+    forTasks: list[str]
 
 
 class LiveNow(TypedDict):

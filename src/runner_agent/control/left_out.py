@@ -1,12 +1,14 @@
 """What an automations file leaves out, and what runs as an earlier one had it (rule 2.10)."""
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 
 from runner_agent.control.tasks import delete_task
 from runner_agent.core import view, wishes
+from runner_agent.core.earlier import earlier_steps
 from runner_agent.model.errors import FailedPrecondition
 from runner_agent.model.ids import Reference
-from runner_agent.model.records import Deletion, Service, Task
+from runner_agent.model.records import Deletion, Service, Step, Task
 from runner_agent.model.specs import Cause
 from runner_agent.store.base import Reader, Transaction
 
@@ -48,6 +50,19 @@ def previous(
         for one in after.values()
         if one not in pruned and view.previous_definition(one)
     )
+
+
+def previous_runs(
+    reader: Reader, drawn: Iterable[Definition], pruned: Collection[Definition]
+) -> tuple[tuple[Reference, Reference], ...]:
+    """The same of tasks that run, each with the task whose execution it is a step of."""
+    after = {one.id: one for one in (*reader.tasks(), *drawn) if isinstance(one, Task) and one not in pruned}
+    pairs = (
+        (label, execution.reference)
+        for execution in reader.live_executions()
+        for label in earlier_steps(execution, partial(reader.get, Step), after.get)
+    )
+    return tuple(dict.fromkeys(pairs))
 
 
 def delete(tx: Transaction, one: Definition, cause: Cause) -> None:

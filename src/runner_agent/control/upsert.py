@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from runner_agent.control.base import Caller, Control, NewId, derived_ids
 from runner_agent.control.checks import check_service, check_task, in_file, require
 from runner_agent.control.dependencies import cycles, name_cycle
-from runner_agent.control.left_out import delete, left_out, previous, prunable, refuse_needed
+from runner_agent.control.left_out import delete, left_out, previous, previous_runs, prunable, refuse_needed
 from runner_agent.model.errors import FailedPrecondition, InvalidArgument, Violation
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import DefinitionId, Reference, ServiceId, TaskId
@@ -35,8 +36,8 @@ _FILE = "automations_file"
 class UpsertResult:
     """What an upsert did, or would do. Only created and changed entries have their ids listed (rule 2.7).
 
-    `pruned` is what it deleted; `left_out` what it does not name and stays; `previous` the services that run
-    with an earlier definition (rule 2.10).
+    `pruned` is what it deleted, `left_out` what it does not name and stays. `previous` are the services that
+    run with an earlier definition, `previous_runs` the tasks, each with that of the execution (rule 2.10).
     """
 
     service_ids: tuple[ServiceId, ...] = ()
@@ -47,6 +48,7 @@ class UpsertResult:
     pruned: tuple[Service | Task, ...] = ()
     left_out: tuple[Reference, ...] = ()
     previous: tuple[Reference, ...] = ()
+    previous_runs: tuple[tuple[Reference, Reference], ...] = ()
 
 
 class UpsertControl(Control):
@@ -73,7 +75,6 @@ class UpsertControl(Control):
         """
         if dry_run:
             return self.would(file, caller, path=path, prune=prune)
-        _refuse_pathless(path, prune=prune)
         await self._wait_until_gone(file, patience)
         cause, new_id = self.cause(caller), derived_ids(self.new_id())
 
@@ -95,27 +96,16 @@ class UpsertControl(Control):
         self, file: AutomationsFile, caller: Caller, *, path: str = "", prune: bool = False
     ) -> UpsertResult:
         """What `apply` would do now, where what is being deleted is gone. Raises as it does."""
-        _refuse_pathless(path, prune=prune)
         cause, new_id = self.cause(caller), derived_ids(self.new_id())
         return _Drawing(self.store, file, cause, caller.subject, new_id, path, prune=prune).result()
 
     async def _wait_until_gone(self, file: AutomationsFile, patience: float) -> None:
         if patience <= 0 or not _dying(self.store, file):
             return
-        watch = self.store.watch()
-        try:
+        with closing(self.store.watch()) as watch, suppress(TimeoutError):  # the change says what is there
             async with asyncio.timeout(patience):
                 while _dying(self.store, file) and await watch.changes():
                     pass
-        except TimeoutError:
-            pass  # the change says what is still there
-        finally:
-            watch.close()
-
-
-def _refuse_pathless(path: str, *, prune: bool) -> None:
-    if prune and not path:
-        raise InvalidArgument(Violation("prune", "only a file with a path can prune; give its path"))
 
 
 def _entries(file: AutomationsFile) -> tuple[ServiceEntry | TaskEntry, ...]:
@@ -147,6 +137,8 @@ class _Drawing:
         self._creator = creator
         self._new_id = new_id
         self._created = 0
+        if prune and not path:
+            raise InvalidArgument(Violation("prune", "only a file with a path can prune; give its path"))
         self._order = [entry.reference for entry in _entries(file)]
         self._before = {reference: self._present(reference) for reference in self._order}
         require(self._clashes(file))
@@ -175,6 +167,7 @@ class _Drawing:
             self.pruned,
             tuple(one.metadata.reference for one in self._left_out),
             previous(self._reader.services(), self.records, self.pruned),
+            previous_runs(self._reader, self.records, self.pruned),
         )
 
     def _is_news(self, one: Service | Task) -> bool:
@@ -297,9 +290,8 @@ class _Drawing:
             found = check_service(service.metadata, service.spec.launch)
             yield from in_file(found, f"{_FILE}.services.{service.metadata.reference}")
         for task in tasks:
-            yield from in_file(
-                check_task(task.metadata, task.spec), f"{_FILE}.tasks.{task.metadata.reference}"
-            )
+            found = check_task(task.metadata, task.spec)
+            yield from in_file(found, f"{_FILE}.tasks.{task.metadata.reference}")
         everything = {one.id: one for one in (*self._reader.tasks(), *tasks)}
         touched = {one.id for one in tasks}
         for cycle in cycles({id_: one.depends_on for id_, one in everything.items()}):

@@ -1,6 +1,6 @@
 """Why an execution or a task is where it is, step by step; services have a module of their own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -24,7 +24,7 @@ from runner_agent.model.plans import PlanStep, ServiceWork, TaskWork
 from runner_agent.model.records import Execution, Service, Step, StepProgress, Task
 from runner_agent.model.runs import Down, Ended, Gone, Idle, Live, Starting
 
-__all__ = ["explain_execution", "explain_service", "explain_task", "previous_definition"]
+__all__ = ["explain_execution", "explain_service", "explain_task"]
 
 _ABOUT = "its first step is about to begin"
 SUCCEEDED, FAILED = ExecutionPhase.SUCCEEDED, ExecutionPhase.FAILED
@@ -45,18 +45,15 @@ def _dying(task: Task) -> str:
 Events = Mapping[FiringId, Trigger]
 
 
-def previous_definition(execution: Execution, task: Task) -> bool:
-    """It has not ended, and runs another spec of its task than the present one (rules 2.10, 4.1)."""
-    works = (step.work for step in execution.plan.steps())
-    own = next((work for work in works if isinstance(work, TaskWork) and work.task_id == task.id), None)
-    return own is not None and own.spec != task.spec and not execution.status.phase.terminal
-
-
 def explain_execution(
-    execution: Execution, world: World, at: Present, events: Events | None = None
+    execution: Execution,
+    world: World,
+    at: Present,
+    events: Events | None = None,
+    earlier: Collection[Reference] = (),
 ) -> Explanation:
     """The execution as it is now; of `world` only what its unfinished steps hang on is needed. `events` are
-    those of the firings whose runs it joined.
+    those of the firings whose runs it joined, `earlier` its steps with an earlier definition.
     """
     shown = shown_steps(execution)
     plain = ((one, _step(execution, one, shown, world, at)) for one in execution.plan.steps())
@@ -66,7 +63,7 @@ def explain_execution(
     waits_for = () if execution.status.phase.terminal else tuple(step.label for step in open_)
     return Explanation(
         answer=_answer(execution, open_, held_up),
-        reasons=tuple(_reasons(execution, open_)),
+        reasons=(*_reasons(execution, open_), *_earlier(execution, earlier)),
         waits_for=waits_for,
         steps=steps,
     )
@@ -103,6 +100,15 @@ def _reasons(execution: Execution, open_: tuple[StepSeen, ...]) -> Iterator[str]
             yield f'step "{step.label}": {step.text}'
     if not execution.status.phase.terminal and _stumbling(execution) is not None:
         yield f'step "{_stumbling(execution)}" did not succeed, so no further steps begin'
+
+
+def _earlier(execution: Execution, steps: Collection[Reference]) -> Iterator[str]:
+    """Rule 2.10."""
+    main = execution.reference
+    cure = f"wait for its end and start it again, or: runner-agent restart {main}"
+    for label in steps:
+        what = "it" if label == main else f'step "{label}"'
+        yield f"{what} runs the previous definition: that was changed since; for the present one {cure}"
 
 
 def _stumbling(execution: Execution) -> Reference | None:

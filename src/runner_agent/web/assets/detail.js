@@ -105,6 +105,7 @@ function drawHead(here, execution) {
     usage(view.usage),
     h("div", { class: "actions" }, kind === "service" ? [goingUp(thing) ? button("stop", "Stop") : button("start", "Start", true), goingUp(thing) && button("restart", "Restart")] : [button("start", "Start", !running), running && button("stop", "Stop")]),
     kind === "service" && state.previous.has(thing.id) && h("p", { class: "because" }, "It was changed while it ran, and runs its previous definition. ", h("button", { type: "button", "data-act": "restart", "data-kind": kind, "data-id": thing.id }, "Restart to use the new one")),
+    execution && state.previous.has(execution.id) && h("p", { class: "because" }, "It, or a step of it, was changed while it ran, and it runs the previous definition. To use the new one stop it, or wait for its end, and start it again."),
     answer && h("p", { class: `because ${phase?.toLowerCase() ?? ""}` }, prose(answer), " ", h("a", { href: pathOf(here, "why") }, "Why?")),
   );
 }

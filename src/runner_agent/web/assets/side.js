@@ -43,7 +43,7 @@ export function drawSide() {
     ({ thing }) => serviceRow(thing, here),
   );
   parts.tasks.rows.show(
-    tasks.map((each) => ({ key: each.id, thing: each, sign: sign(each, latest.get(each.id)?.id, latest.get(each.id)?.status?.statusVersion, selected(here, "task", each)) })),
+    tasks.map((each) => ({ key: each.id, thing: each, sign: sign(each, latest.get(each.id)?.id, latest.get(each.id)?.status?.statusVersion, state.previous.has(latest.get(each.id)?.id), selected(here, "task", each)) })),
     ({ thing }) => taskRow(thing, latest.get(thing.id), here),
   );
   const up = [...state.services.values()].filter((each) => servicePhase(each) === "RUNNING").length;
@@ -74,7 +74,7 @@ export function openFirst() {
   link.focus();
 }
 
-function row(kind, thing, phase, detail, button, here, failure) {
+function row(kind, thing, phase, detail, button, here, failure, run = thing) {
   const current = selected(here, kind, thing);
   const name = thing.metadata?.name;
   return h(
@@ -86,7 +86,7 @@ function row(kind, thing, phase, detail, button, here, failure) {
       mark(phase || "none"),
       h("span", { class: "who" }, h("span", { class: "ref" }, reference(thing)), name !== reference(thing) && h("span", { class: "name" }, name),
         phase === "FAILED" && failure && h("span", { class: "reason", title: failure }, prose(failure)),
-        kind === "service" && state.previous.has(thing.id) && h("span", { class: "previous", title: "It was changed while it ran; restart it to run what is defined now." }, "runs its previous definition")),
+        state.previous.has(run.id) && h("span", { class: "previous", title: "It was changed while it ran; restart it to run what is defined now." }, "runs its previous definition")),
       h("span", { class: "state" }, h("span", { class: `phase ${phase.toLowerCase()}` }, phase.toLowerCase()), detail),
     ),
     button,
@@ -112,5 +112,5 @@ function taskRow(task, execution, here) {
   }
   const done = (execution.status?.steps ?? []).filter((each) => FINISHED.has(each.phase?.replace("TASK_EXECUTION_PHASE_", ""))).length;
   const all = steps(execution).length;
-  return row("task", task, phase, all > 1 ? `${done}/${all} steps` : since(at(execution.metadata?.startedAt)), act("stop", "task", task, "Stop"), here);
+  return row("task", task, phase, all > 1 ? `${done}/${all} steps` : since(at(execution.metadata?.startedAt)), act("stop", "task", task, "Stop"), here, "", execution);
 }

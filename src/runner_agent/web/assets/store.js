@@ -20,7 +20,7 @@ export const state = {
   tasks: new Map(),
   executions: new Map(),
   since: new Map(), // ms, by service
-  previous: new Set(), // ids of services that run what was defined before
+  previous: new Set(), // ids of services and executions that run what was defined before
   agent: undefined,
   loaded: false,
 };
@@ -92,9 +92,17 @@ function putService(found) {
   else if (known && known.spec?.specVersion !== found.spec?.specVersion) lookAtLive();
 }
 
-function putLive({ services }) {
+function putTask(found) {
+  const known = state.tasks.get(found.id);
+  if (removed.has(found.id)) return;
+  state.tasks.set(found.id, found);
+  if (known && JSON.stringify(known.spec) !== JSON.stringify(found.spec)) lookAtLive();
+}
+
+function putLive({ services, steps }) {
   state.since = new Map(services.map((each) => [each.serviceId, at(each.phaseSince)]));
-  state.previous = new Set(services.filter((each) => each.previousDefinition).map((each) => each.serviceId));
+  const old = (each) => each.previousDefinition;
+  state.previous = new Set([...services.filter(old).map((each) => each.serviceId), ...steps.filter(old).flatMap((each) => each.executionIds)]);
 }
 
 // Only the agent knows whether what was changed is what runs; a file may change hundreds.
@@ -115,6 +123,7 @@ export function putExecution(found) {
   if (removed.has(found.id)) return;
   place([found]);
   if (newer(state.executions.get(found.id), found)) state.executions.set(found.id, found);
+  if (FINISHED.has(executionPhase(found))) state.previous.delete(found.id);
   if (state.executions.size <= EXECUTIONS * 1.2) return;
   const old = [...state.executions.values()].filter((each) => FINISHED.has(executionPhase(each)));
   old.sort((a, b) => rank(a) - rank(b));
@@ -163,7 +172,7 @@ async function flush() {
     dirty = { SERVICE: new Set(), TASK: new Set(), TASK_EXECUTION: new Set() };
     try {
       for (const each of await some(api.services, SERVICE)) putService(each);
-      for (const each of await some(api.tasks, TASK)) if (!removed.has(each.id)) state.tasks.set(each.id, each);
+      for (const each of await some(api.tasks, TASK)) putTask(each);
       await refreshExecutions(TASK_EXECUTION);
     } catch (error) {
       if (!(error instanceof api.Refused)) {
