@@ -436,6 +436,10 @@ def test_rule_2_10_the_mark_of_a_run_of_an_earlier_definition(cli: Cli, fake: Fa
     assert "previous" not in cli("service", "get", "db").out
     assert json.loads(cli("service", "get", "web", "--json").out)["previousDefinition"] is True
     assert "previousDefinition" not in json.loads(cli("service", "get", "db", "--json").out)
+    assert mark in cli("service", "list").err
+    for words in ("service start", "start"):
+        assert mark in cli(*words.split(), "web").err, "it goes on as it is"
+        assert "previous" not in cli(*words.split(), "db").err
 
 
 def test_rule_2_10_the_same_of_tasks(cli: Cli, fake: FakeAgent) -> None:

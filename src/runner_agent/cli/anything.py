@@ -12,7 +12,7 @@ import click
 from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.completing import complete_automation, complete_log
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_wait
-from runner_agent.cli.services import told, wish
+from runner_agent.cli.services import tell_previous, told, wish
 from runner_agent.cli.several import for_each, sought
 from runner_agent.cli.tasks import stop_named, unfinished
 from runner_agent.cli.terminal import note, out
@@ -65,6 +65,7 @@ def start(agent: Agent, refs: tuple[str, ...], wait: float | None, dont_wait: bo
     with _named(agent, refs) as found:
         services, tasks = _parted(found)
         wish(services, agent.start_service, told("start", wait))
+        tell_previous(agent, services)
         _follow(agent, services, tasks, wait, dont_wait=dont_wait, quiet=quiet)
 
 

@@ -14,6 +14,7 @@ from runner_agent.cli.completing import complete_service
 from runner_agent.cli.figures import cpu_time_of, memory_of, peak_of, processes_of
 from runner_agent.cli.logs import Source, log_options, show
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
+from runner_agent.cli.previous import of_services
 from runner_agent.cli.several import for_each, sought
 from runner_agent.cli.tables import block, columns, emit
 from runner_agent.cli.terminal import note
@@ -55,15 +56,16 @@ def list_(agent: Agent, output: str) -> None:
     if output != "table":
         emit(output, services, "")
     elif services:
-        emit(output, services, service_table(agent, services))
+        live = agent.live()["services"] if any(map(_is_up, services)) else []
+        emit(output, services, service_table(services, live))
+        for remark in of_services(live):
+            note(remark)
     else:
         note("No services. Apply a file with `runner-agent automations update FILE`.")
 
 
-def service_table(agent: Agent, services: list[Service]) -> str:
+def service_table(services: list[Service], live: list[LiveStatus]) -> str:
     """The table of `service list`."""
-    up = any(service_phase(each) == "RUNNING" for each in services)
-    live = agent.live()["services"] if up else []
     since = {each.get("serviceId", ""): each.get("phaseSince", "") for each in live}
     reasons = [
         each.get("status", {}).get("failureMessage", "") if service_phase(each) == "FAILED" else ""
@@ -161,6 +163,7 @@ def start(agent: Agent, refs: tuple[str, ...], wait: float | None) -> None:
     tell_broken(agent)
     with named(agent, refs) as services:
         wish(services, agent.start_service, told("start", wait))
+        tell_previous(agent, services)
         _started(agent, services, wait)
 
 
@@ -197,6 +200,18 @@ def told(word: str, wait: float | None) -> str:
 def wish(services: Sequence[Service], ask: Callable[[str], object], told: str = "") -> None:
     """Asks for each by its id. Raises as `for_each`."""
     for_each(((f"Service {reference_of(each)}", partial(ask, each["id"])) for each in services), told)
+
+
+def tell_previous(agent: Agent, services: Sequence[Service]) -> None:
+    """A start leaves what is up as it is: which of these go on by an earlier definition (rule 2.10)."""
+    if any(map(_is_up, services)):
+        ids = {each["id"] for each in services}
+        for remark in of_services(each for each in agent.live()["services"] if each.get("serviceId") in ids):
+            note(remark)
+
+
+def _is_up(service: Service) -> bool:
+    return service_phase(service) in {"STARTING", "RUNNING"}
 
 
 def _started(agent: Agent, services: Sequence[Service], timeout: float | None) -> None:
