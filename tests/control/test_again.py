@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 from runner_agent.control.commands import Commands
+from runner_agent.core import service as service_rules
 from runner_agent.kit.virtual import VirtualClock
-from runner_agent.model.ids import BootMark
+from runner_agent.model.ids import BootMark, Instant
 from runner_agent.model.phases import ExecutionPhase, ServicePhase, Trigger
 from runner_agent.model.records import Execution
+from runner_agent.model.runs import Down
 from runner_agent.store.memory import MemoryStore
 from tests.control.scene import (
     ALICE,
@@ -88,6 +90,30 @@ async def test_services(commands: Commands, store: MemoryStore, clock: VirtualCl
     assert await fire_again(commands) == ({"failed", "stopped", "reboot"}, {"up", "pending", "ended"})
     assert service_of(store, "up").spec.session == session
     assert service_of(store, "stopped").spec.desired_phase is ServicePhase.RUNNING
+
+
+async def test_a_service_that_ended_with_the_agent_did_not_end_by_itself(
+    commands: Commands, store: MemoryStore, clock: VirtualClock
+) -> None:
+    """The agent's own stop, and a reboot, leave the wish RUNNING; a code of 0 counts only before the stop."""
+    asked = {
+        "obeyed": Down(Instant(1.0)),
+        "forced": Down(Instant(1.0), force=True),
+        "ended-before": Down(Instant(1.0), too_late=True),
+    }
+    names = (*asked, "never-begun")
+    await commands.file.apply(a_file(*(service_entry(name, triggered_by=[EVENT]) for name in names)), ALICE)
+    await commands.triggers.fire(EVENT, ALICE)
+    boot = BootMark(clock.boot_mark())
+    for name, course in asked.items():
+        ended = await let_end(store, name)
+        assert ended.run is not None
+        await put(store, replace(ended, run=replace(ended.run, boot=boot, course=course)))
+    pending = service_of(store, "never-begun")
+    await put(store, replace(pending, run=service_rules.rebooted(pending, boot)))
+    assert {each.status.phase for each in store.services()} == {ServicePhase.STOPPED}
+    assert {each.spec.desired_phase for each in store.services()} == {ServicePhase.RUNNING}
+    assert await fire_again(commands) == ({"obeyed", "forced", "never-begun"}, {"ended-before"})
 
 
 async def test_a_dry_run_tells_the_same_and_starts_nothing(commands: Commands, store: MemoryStore) -> None:

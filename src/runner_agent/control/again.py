@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from runner_agent.core import wishes
+from runner_agent.core.session import by_itself
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import BootMark, Reference
 from runner_agent.model.phases import ExecutionPhase, ServicePhase
@@ -35,11 +36,14 @@ def kept_tasks(reader: Reader, tasks: Iterable[Task], boot: BootMark) -> Iterato
 
 
 def _ended_well(service: Service, boot: BootMark) -> bool:
-    """It was wished up, and in this boot its start command has ended by itself with exit code 0."""
+    """It was wished up, and in this boot its start command has ended by itself with exit code 0. A stop that
+    leaves the wish as it is, the agent's own or a reboot, was not its own end.
+    """
     return (
         service.spec.desired_phase is ServicePhase.RUNNING
         and service.status.phase is ServicePhase.STOPPED
         and service.run is not None
+        and by_itself(service.run)
         and (service.run.session, service.run.boot) == (service.spec.session, boot)
         and service.run.launch == service.spec.launch
     )

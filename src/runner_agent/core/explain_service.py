@@ -8,7 +8,7 @@ from runner_agent.core.endings import still_there, with_last_line
 from runner_agent.core.explanation import Explanation, Present, how_it_ended, run_seen, whole, with_pid
 from runner_agent.core.proc import alive, signalable
 from runner_agent.core.service import pending
-from runner_agent.core.session import over, readiness_due
+from runner_agent.core.session import by_itself, over, readiness_due
 from runner_agent.core.wishes import NO_COMMANDS, startable
 from runner_agent.model.ids import Instant
 from runner_agent.model.phases import RunRole, ServicePhase, Trigger
@@ -82,12 +82,11 @@ def _ended(service: Service, run: ServiceRun) -> str:
         )
     if view.phase(run) is ServicePhase.FAILED:
         return f"{run.failure}; {_NOT_AGAIN}"
-    course = run.course
-    if isinstance(course, Up) or course.too_late:
+    if by_itself(run):
         ending = run.start.ending if isinstance(run.start, Gone) else None
         told = how_it_ended("start", ending) if ending is not None else "start has ended"
         return f"{told} by itself; a service is not started again when that happens"
-    if isinstance(run.start, Idle) and course.at == Instant(0.0):
+    if isinstance(run.start, Idle) and run.course == Down(Instant(0.0)):
         return "the machine restarted since, and nothing is started again by itself"
     if service.spec.desired_phase is ServicePhase.STOPPED:
         return f"it was stopped, as asked by {service.cause.by}"

@@ -7,7 +7,7 @@ from runner_agent.core.endings import seconds
 from runner_agent.core.timing import NANOSECONDS
 from runner_agent.model.ids import Instant
 from runner_agent.model.phases import RunRole
-from runner_agent.model.runs import Down, Ended, Gone, Idle, Live, NotStarted, Proc, ServiceRun, Starting
+from runner_agent.model.runs import Down, Ended, Gone, Idle, Live, NotStarted, Proc, ServiceRun, Starting, Up
 
 
 def over(run: ServiceRun) -> bool:
@@ -15,6 +15,11 @@ def over(run: ServiceRun) -> bool:
     if any(proc.alive(one) for one in (run.start, run.ready, run.stop)):
         return False
     return (isinstance(run.start, Gone) or isinstance(run.course, Down)) and not stop_due(run)
+
+
+def by_itself(run: ServiceRun) -> bool:
+    """Its start command has ended, and nobody had asked for a stop before (rule 3.5)."""
+    return isinstance(run.start, (Ended, Gone)) and (isinstance(run.course, Up) or run.course.too_late)
 
 
 def stop_due(run: ServiceRun) -> bool:
