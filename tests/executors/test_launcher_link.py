@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from runner_agent.executors.holders import read_ending
+from runner_agent.executors.holders import read_ending, readable
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.launcher import wire
 from runner_agent.model.errors import Unavailable
@@ -72,6 +74,33 @@ async def test_a_launcher_of_ours_tells_an_agent_of_another_version(scratch: Pat
     writer.close()
     assert await link.ask("ping") == {}
     await link.shutdown()
+
+
+async def resetting(listener: socket.socket) -> None:
+    """A launcher that is gone before it has read what was asked of it: each connection is reset."""
+    while True:
+        connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+        with connection:
+            await readable(connection.fileno())
+
+
+async def test_only_a_launcher_that_nobody_told_to_end_is_lost(scratch: Path) -> None:
+    """A second Ctrl-C tells it to end when it does so already, which is no alarm."""
+    link = LauncherLink(scratch)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(scratch / wire.SOCKET))
+        listener.listen()
+        listener.setblocking(False)  # noqa: FBT003  the socket module has it so
+        launcher = asyncio.create_task(resetting(listener))
+        with capture_logs() as told:
+            await link.shutdown()
+        assert told == []
+        with capture_logs() as told, pytest.raises(Unavailable):
+            await link.ask("ping")
+        assert [each["event"] for each in told] == ["lost the launcher"]
+        launcher.cancel()
+        await asyncio.gather(launcher, return_exceptions=True)
+    await link.aclose()
 
 
 def test_rule_7_4_a_record_of_another_version_is_told_and_nobody_is_signalled(scratch: Path) -> None:

@@ -65,6 +65,7 @@ class LauncherLink:
         self._reading: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
         self._redacts = self._shares = False
+        self._leaving = False
         self._peer = 0
 
     async def ask(self, op: str, fields: Mapping[str, object] | None = None) -> Message:
@@ -86,6 +87,7 @@ class LauncherLink:
             return
         if self._writer is None and not (self._state / wire.SOCKET).exists():
             return
+        self._leaving = True
         try:
             if self._writer is None:
                 if not await self._open():
@@ -118,6 +120,7 @@ class LauncherLink:
                 await self._begin()
 
     async def _begin(self) -> None:
+        self._leaving = False
         if not await self._open():
             await self._start_launcher()
             if not await self._open():
@@ -203,7 +206,8 @@ class LauncherLink:
                 for message in frames.feed(data):
                     self._take(message)
         except (OSError, Refused) as error:
-            log.warning("lost the launcher", error=str(error))
+            if not self._leaving:  # one that was told to end, perhaps twice, does not owe us an orderly close
+                log.warning("lost the launcher", error=str(error))
         finally:
             self._hang_up()
 
