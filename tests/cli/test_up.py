@@ -13,12 +13,16 @@ import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from runner_agent.cli.board import Board
+from runner_agent.cli.board import Board, Row
+from runner_agent.cli.feed import Interrupt
 from runner_agent.cli.feed_logs import Log, LogLine, Logs
+from runner_agent.cli.panel import panel
+from runner_agent.cli.session import Own
+from runner_agent.cli.showing import Session
 from runner_agent.cli.view import PlainView
 from runner_agent.client.addresses import Endpoint, parse_address
 from runner_agent.client.logs import execution_log
@@ -28,6 +32,8 @@ from tests.client.fake_agent import LogPart, Message, execution, service, task, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runner_agent.cli.agent_process import AgentProcess
+    from runner_agent.cli.feed import Feed
     from tests.cli.conftest import Cli
     from tests.client.fake_agent import FakeAgent
 
@@ -174,6 +180,72 @@ def test_ctrl_c_detaches(cli: Cli, fake: FakeAgent, state: Path) -> None:
     assert process.returncode == 130
     assert "Detached" in err
     assert not {"StopService", "StopTaskExecution"} & set(fake.methods())
+
+
+class Deaf:
+    """An agent of `up`'s own that comes down when it is told to kill; and the feed that tells of signals."""
+
+    following = False
+
+    def __init__(self, *signals: int) -> None:
+        self.told = 0
+        self._signals = list(signals)
+
+    def next(self, _: float) -> Interrupt | None:
+        return Interrupt(self._signals.pop(0)) if self._signals else None
+
+    def stop(self) -> None:
+        self.told += 1
+
+    def ended(self) -> bool:
+        return not self._signals
+
+    def wait(self) -> int:
+        return 0
+
+    def words(self) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
+INT, TERM = signal.SIGINT, signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("signals", "told"),
+    [
+        ((INT,), 1),
+        ((TERM, TERM, TERM), 1),
+        ((INT, TERM), 1),
+        ((INT, INT), 2),
+        ((TERM, INT), 2),
+        ((TERM, TERM, INT), 2),
+        ((INT, TERM, INT), 2),
+        ((INT, INT, INT, TERM, INT), 2),
+    ],
+)
+def test_rule_7_1_ctrl_c_kills_what_is_being_stopped_whatever_else_was_told(
+    signals: tuple[int, ...], told: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The agent is told once to stop and once, by SIGINT, to kill."""
+    agent = Deaf(*signals)
+    session = Session()
+    Own(tmp_path, ())._follow(cast("AgentProcess", agent), cast("Feed", agent), session, until_done=False)
+    assert agent.told == told
+    assert capsys.readouterr().out.count("killing everything") == told - 1
+
+
+def test_what_came_down_when_nobody_could_be_asked_any_more_has_ended(tmp_path: Path) -> None:
+    """How is not known: the last block claims neither that it runs nor that it ended well."""
+    session = Session()
+    phases = ("RUNNING", "STOPPING", "FAILED", "SUCCEEDED")
+    session.board.tasks = {each: Row(each, each, 0.0) for each in phases}
+    agent = Deaf()
+    Own(tmp_path, ())._follow(cast("AgentProcess", agent), cast("Feed", agent), session, until_done=False)
+    assert [row.phase for row in session.board.tasks.values()] == ["ENDED", "ENDED", "FAILED", "SUCCEEDED"]
+    assert "ENDED" in panel(session.board, 9.0, 80, 9)[1]
 
 
 def test_a_broken_file_changes_nothing(cli: Cli, fake: FakeAgent, state: Path) -> None:

@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+ENDED = "ENDED"
+"""No phase of the agent's: it ended, nobody knows how."""
+OVER = frozenset({"STOPPED", "SUCCEEDED", "FAILED", ENDED})
+
 
 @dataclass(slots=True)
 class StepRow:
@@ -65,3 +69,11 @@ class Board:
     """
     hint: str = ""
     """What Ctrl-C does now."""
+
+    def conclude(self) -> None:
+        """The agent has ended in order, so nothing runs. Its last news may have come when it answered no more
+        questions: of what they were about is known that it has ended, not how.
+        """
+        for row in (*self.services.values(), *self.tasks.values()):
+            if row.phase not in OVER:
+                row.phase = ENDED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from runner_agent.cli.board import Board, Row, StepRow, Used
+from runner_agent.cli.board import ENDED, OVER, Board, Row, StepRow, Used
 from runner_agent.cli.durations import show_seconds
 from runner_agent.cli.figures import PORTS_SHOWN, limited
 from runner_agent.cli.terminal import marks, paint, phase_colour
@@ -14,8 +14,7 @@ NAME_WIDTH = 24
 """Longer names are cut."""
 RULE = 40
 """Short, so that it does not wrap into two lines when the terminal is made narrow."""
-_QUIET = frozenset({"STOPPED", "SUCCEEDED"})
-_ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
+_QUIET = OVER - {"FAILED"}
 FRAMES_A_SECOND = 4
 OUTDATED = "runs the previous definition"
 
@@ -28,7 +27,7 @@ def panel(board: Board, now: float, width: int, height: int) -> list[str]:
     rows = [("service", key, row) for key, row in list(board.services.items())]
     tasks = list(board.tasks.items())
     newest = {row.name: key for key, row in tasks}
-    live = {row.run or key: key for key, row in tasks if row.phase not in _ENDED}  # a shared run is one row
+    live = {row.run or key: key for key, row in tasks if row.phase not in OVER}  # a shared run is one row
     rows += [("task", key, row) for key, row in tasks if key in {newest[row.name], live.get(row.run or key)}]
     pen = _Pen(board, now)
     room = height - 2  # the rule above, the hint below
@@ -59,25 +58,25 @@ class _Pen:
         names += [
             "  " + step.name
             for row in board.tasks.values()
-            if row.phase not in _ENDED
+            if row.phase not in OVER
             for step in row.steps.values()
         ]
         self._width = min(max(map(len, names), default=0), NAME_WIDTH)
 
     def row(self, key: str, row: Row, kind: str) -> str:
         """`● web  RUNNING    12s    3%   120M  :8123`, or why it failed."""
-        used = self._board.used.get(key) if row.phase not in _ENDED else None
-        took = row.took or ("" if row.phase == "STOPPED" else show_seconds(self._now - row.since))
+        used = self._board.used.get(key) if row.phase not in OVER else None
+        took = row.took or ("" if row.phase in {"STOPPED", ENDED} else show_seconds(self._now - row.since))
         tail = row.message or (_used(used) if kind == "service" else "")
         # Of several steps, those say it that are.
         marked = key if kind == "service" or row.steps else (key, row.name)
-        if marked in self._board.outdated and row.phase not in _ENDED:
+        if marked in self._board.outdated and row.phase not in OVER:
             tail = f"{tail}  {OUTDATED}".strip() if row.message else f"{tail:<13}  {OUTDATED}"
         return self._line(self._name(row.name), row.phase, took, tail)
 
     def plan(self, key: str, row: Row) -> Iterator[str]:
         """The steps of an execution that is under way."""
-        if row.phase in _ENDED:
+        if row.phase in OVER:
             return
         for step in list(row.steps.values()):
             used = self._board.used.get((key, step.name)) if step.phase == "RUNNING" else None

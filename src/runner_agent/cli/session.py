@@ -17,7 +17,7 @@ from runner_agent.cli.feed import Away, Feed, Interrupt, Item, Lost, Stopped
 from runner_agent.cli.showing import Order, Session
 from runner_agent.cli.terminal import note
 from runner_agent.cli.view import AGENT
-from runner_agent.client.addresses import find_agent
+from runner_agent.client.addresses import find_agent, read_agent_file
 from runner_agent.client.agent import Agent
 from runner_agent.client.transport import Transport
 from runner_agent.core.endings import signal_name
@@ -80,7 +80,7 @@ class Own:
         self._state = state
         self._arguments = arguments
         self._settings = settings
-        self._told_to_stop = 0
+        self._told_to_stop = self._told_to_kill = False
         self._interrupted = False
 
     def run(self, order: Order) -> int:
@@ -106,6 +106,8 @@ class Own:
             if not process.ended():
                 with suppress(OSError):  # the terminal may be gone
                     note("Stopping the agent; Ctrl-C kills at once what it runs.")
+                for number in (signal.SIGTERM, signal.SIGHUP):
+                    signal.signal(number, signal.SIG_IGN)  # it stops already
                 signal.signal(signal.SIGINT, lambda _number, _frame: process.stop())
                 process.stop()
                 process.wait()
@@ -125,20 +127,24 @@ class Own:
                 self._stop(process, session, hasten=item.number == signal.SIGINT)
             elif until_done and not self._told_to_stop and session.done():
                 session.view.news("all that was fired is done; stopping")
-                self._told_to_stop += 1
+                self._told_to_stop = True
                 process.stop()
         _last_lines(feed, session)
+        if process.wait() == 0 and read_agent_file(self._state) is None:  # who leaves runs behind keeps it
+            session.board.conclude()
 
     def _stop(self, process: AgentProcess, session: Session, *, hasten: bool) -> None:
-        if self._told_to_stop == 0:
+        """In order; told so again with `hasten`, however often it was told without: at once."""
+        if not self._told_to_stop:
             session.view.news("stopping everything in order; Ctrl-C again kills it at once", "STOPPING")
             session.board.hint = "Stopping in order. Ctrl-C again kills what is left."
             process.stop()
-        elif hasten and self._told_to_stop == 1:
+            self._told_to_stop = True
+        elif hasten and not self._told_to_kill:
             session.view.news("killing everything", "FAILED")
             session.board.hint = "Killing what is left."
             process.stop()
-        self._told_to_stop += 1
+            self._told_to_kill = True
 
     def _outcome(self, process: AgentProcess, session: Session, *, until_done: bool) -> int:
         code = process.wait()
