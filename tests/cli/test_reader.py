@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.client.fake_agent import LogPart, service, task, uuid
+from tests.client.fake_agent import LogPart, execution, service, task, uuid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,43 @@ def test_it_ends_when_its_reader_does(cli: Cli, never: threading.Event, command:
     assert process.stderr.read() == ""
     assert not never.is_set()
     process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("task start build", 1),
+        ("task start build --dont-wait", 0),
+        ("start build", 1),
+        ("start build --dont-wait", 0),
+        ("trigger prebuild --json", 0),
+        ("trigger prebuild --wait", 1),
+        ("wait web --for running", 0),
+        ("automations update good.yaml --json", 0),
+    ],
+)
+def test_what_more_is_done_than_shown_has_its_own_exit_code(
+    cli: Cli, fake: FakeAgent, tmp_path: Path, command: str, code: int
+) -> None:
+    """Whoever read it had left before: the task is waited for all the same, and has failed."""
+    fake.services = [service(1, "web", "RUNNING")]
+    fake.tasks = [task(2, "build", triggers=["prebuild"])]
+    failed = execution(3, uuid(2), "FAILED")
+    fake.on["StartTask"] = lambda _: {"taskExecution": failed}
+    fake.on["GetTaskExecution"] = lambda _: {"taskExecution": failed}
+    started = {"executions": [{"id": uuid(3), "reference": "build"}]}
+    fake.on["FireTrigger"] = lambda _: {"firing": {"event": "prebuild"} | started}
+    fake.on["UpsertAutomationsFile"] = lambda _: {"updatedTaskIds": [uuid(2)]}
+    (tmp_path / "good.yaml").write_text("tasks: {build: {name: build, command: make}}")
+    reader, writer = os.pipe()
+    os.close(reader)
+    argv = [sys.executable, "-m", "runner_agent", *command.split()]
+    ended = subprocess.run(
+        argv, env=cli.environ(), cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60
+    )
+    os.close(writer)
+    assert ended.returncode == code, ended.stderr
+    assert (b"Error: " in ended.stderr) == (code != 0)
 
 
 def test_a_file_is_never_full_of_it(cli: Cli, never: threading.Event, tmp_path: Path) -> None:

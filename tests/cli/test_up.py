@@ -182,6 +182,36 @@ def test_ctrl_c_detaches(cli: Cli, fake: FakeAgent, state: Path) -> None:
     assert not {"StopService", "StopTaskExecution"} & set(fake.methods())
 
 
+@pytest.mark.parametrize("command", ["up", "attach"])
+def test_a_reader_that_leaves_detaches(cli: Cli, fake: FakeAgent, state: Path, command: str) -> None:
+    """At once, not when the next line comes; what was fired stays fired."""
+    process = cli.spawn(command, "--state-dir", str(state))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr.read().endswith("Detached; the agent and what it runs go on.\n")
+    assert fake.methods().count("FireTrigger") == (2 if command == "up" else 0)
+    process.stderr.close()
+
+
+@pytest.mark.parametrize(("phase", "code"), [("SUCCEEDED", 0), ("FAILED", 1)])
+def test_until_done_is_for_its_exit_code_not_its_reader(
+    cli: Cli, fake: FakeAgent, state: Path, phase: str, code: int
+) -> None:
+    fake.log_awaited = f"/logs/executions/{uuid(3)}"
+    process = cli.spawn("up", "--state-dir", str(state), "--until-done")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert fake.log_asked.acquire(timeout=60)
+    fake.executions = [execution(3, uuid(2), phase, steps={"build": phase})]
+    fake.publish("TASK_EXECUTION", uuid(3))
+    assert process.wait(60) == code
+    assert process.stderr is not None
+    process.stderr.close()
+
+
 class Deaf:
     """An agent of `up`'s own that comes down when it is told to kill; and the feed that tells of signals."""
 

@@ -142,6 +142,22 @@ def test_own_up_ends_without_an_alarm(stage: Stage) -> None:
         nothing_left(stage)
 
 
+def test_own_up_outlives_its_reader(stage: Stage) -> None:
+    """`up | head -3` stops nobody's services; what is left to do is to stop them when told to."""
+    stage.write_file(automations(services=(service_yaml("web", COUNTED + "; exec sleep 600", more=EVENT),)))
+    up = stage.spawn("up")
+    assert up.stdout is not None
+    assert up.stderr is not None
+    lines_until(up, "ready: pid")
+    up.stdout.close()
+    wait_until(lambda: runs(stage, "web"), what="it was fired though nobody reads")
+    up.terminate()
+    assert up.wait(60) == 0
+    no_traceback(up.stderr.read())
+    up.stderr.close()
+    nothing_left(stage)
+
+
 def test_own_up_tells_of_a_crash_of_its_agent(stage: Stage) -> None:
     stage.write_file(automations(services=(WEB,)))
     up = stage.spawn("up")

@@ -14,6 +14,7 @@ from runner_agent.cli.completing import complete_automation, complete_log
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_wait
 from runner_agent.cli.services import tell_previous, told, wish
 from runner_agent.cli.several import for_each, sought
+from runner_agent.cli.streams import outlive_reader
 from runner_agent.cli.tasks import stop_named, unfinished
 from runner_agent.cli.terminal import note, out
 from runner_agent.cli.words import FINISHED, counted, execution_phase, service_phase, short
@@ -206,6 +207,7 @@ def _follow(
     from runner_agent.cli.awaited import Running
     from runner_agent.cli.task_start import follow
 
+    outlive_reader()
     started = [(agent.start_task(task["id"]), id_or_reference(task)) for task in tasks]
     if dont_wait:
         for execution, _ in started:

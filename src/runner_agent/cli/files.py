@@ -14,6 +14,7 @@ from runner_agent.cli.completing import complete_file
 from runner_agent.cli.exits import INVALID, Quit
 from runner_agent.cli.file_messages import Applied, as_message, changes
 from runner_agent.cli.options import with_agent, with_output
+from runner_agent.cli.streams import outlive_reader
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.words import reference_of
@@ -108,6 +109,7 @@ def update(
         raise click.UsageError("Standard input cannot be made the default: -s wants a file.")
     if prune and file == STANDARD_INPUT:
         raise click.UsageError("Standard input cannot prune: what created an entry is known by its path.")
+    outlive_reader()
     name = file or str(applied_file(agent))
     if dry_run:
         would, applied = _would(agent, name, prune=prune)

@@ -12,6 +12,7 @@ import click
 from runner_agent.cli.durations import Duration, show_limit, show_seconds
 from runner_agent.cli.exits import FAILED, INTERRUPTED, Quit, all_wrong
 from runner_agent.cli.options import ADDRESS_HELP, FOLDER
+from runner_agent.cli.streams import outlive_reader
 from runner_agent.cli.terminal import note, out
 from runner_agent.client.addresses import find_agent
 from runner_agent.client.agent import Agent
@@ -77,6 +78,7 @@ def prebuild(
       runner-agent prebuild
       runner-agent prebuild automations.yaml --timeout 30m --report junit=prebuild.xml
     """
+    outlive_reader()
     wanted = [_report(text) for text in reports]
     overall = click.get_current_context().find_root().params
     address, state_dir = address or overall.get("address"), state_dir or overall.get("state_dir")

@@ -25,6 +25,14 @@ def until_unread() -> Generator[None]:
         raise Quit(DONE) from None
 
 
+def unread() -> bool:
+    """Whether nobody reads standard output any more."""
+    poll = select.poll()
+    if (fd := _descriptor()) >= 0:
+        poll.register(fd, 0)  # that the other end is gone is told unasked
+    return bool(poll.poll(0))
+
+
 @contextmanager
 def _watched() -> Generator[None]:
     fd = _descriptor()
@@ -53,6 +61,6 @@ def _descriptor() -> int:
 def _watch(fd: int, over: int) -> None:
     poll = select.poll()
     for each in (fd, over):
-        poll.register(each, 0)  # that the other end is gone is told unasked
+        poll.register(each, 0)
     if all(ready == fd for ready, _ in poll.poll()):
         os._exit(DONE)  # the main thread waits for the agent, and what waits there for a reader has none

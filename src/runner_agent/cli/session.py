@@ -14,7 +14,9 @@ from typing import NoReturn
 from runner_agent.cli.agent_process import AgentProcess
 from runner_agent.cli.exits import DONE, FAILED, INTERRUPTED, UNREACHABLE, Quit
 from runner_agent.cli.feed import Away, Feed, Interrupt, Item, Lost, Stopped
+from runner_agent.cli.reader import unread
 from runner_agent.cli.showing import Order, Session
+from runner_agent.cli.streams import outlive_reader
 from runner_agent.cli.terminal import note
 from runner_agent.cli.view import AGENT
 from runner_agent.client.addresses import find_agent, read_agent_file
@@ -26,6 +28,7 @@ TICK = 0.25
 """Seconds between two looks at whether the agent's process has ended."""
 LAST_LINES = 2.0
 """Seconds that logs have to come to their ends once the agent has ended."""
+DETACHED = "Detached; the agent and what it runs go on."
 ENDS_WITHIN = 1.0
 """Seconds from the moment that an agent cannot be reached any more to the end of its process."""
 
@@ -39,7 +42,10 @@ class Attached:
         self._state = state
 
     def run(self, order: Order) -> int:
-        """Until Ctrl-C, or as the order says until all that was fired is done; the exit code."""
+        """Until Ctrl-C, or as the order says until all that was fired is done; the exit code. Where only the
+        showing is left to do, also until its reader has had enough.
+        """
+        outlive_reader()
         feed = Feed(self._agent.transport, self._state)
         session = Session()
         note(f"Attaching to the agent that runs already with {self._state}; Ctrl-C detaches.")
@@ -54,8 +60,9 @@ class Attached:
                 item = feed.next(TICK)
                 session.show(item)
                 if isinstance(item, Interrupt) and not _suspended(item, session):
-                    code = DONE if item.number == signal.SIGTERM else INTERRUPTED
-                    raise Quit(code, "Detached; the agent and what it runs go on.")
+                    raise Quit(DONE if item.number == signal.SIGTERM else INTERRUPTED, DETACHED)
+                if not (order.until_done or session.view.is_screen) and unread():
+                    raise Quit(DONE, DETACHED)
                 if isinstance(item, Stopped):
                     _last_lines(feed, session)
                     raise Quit(
@@ -84,7 +91,10 @@ class Own:
         self._interrupted = False
 
     def run(self, order: Order) -> int:
-        """Until Ctrl-C, or as the order says until all that was fired is done; the exit code."""
+        """Until Ctrl-C, or as the order says until all that was fired is done; the exit code. A reader that
+        leaves stops nobody's services.
+        """
+        outlive_reader()
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, _give_up)  # until the feed listens

@@ -38,11 +38,15 @@ def make_usable() -> None:
 class _Data(io.FileIO):
     """Standard output. A reader that has had enough is no trouble (BrokenPipeError); all else is."""
 
+    outlives_reader = False
+
     def write(self, data: "Buffer", /) -> int | None:  # type: ignore[override]
         try:
             return super().write(data)
         except BrokenPipeError:
-            raise
+            if not self.outlives_reader:
+                raise
+            return memoryview(data).nbytes
         except OSError as error:
             raise OutputLost from error
 
@@ -55,6 +59,13 @@ class _Words(io.FileIO):
             return super().write(data)
         except OSError:
             return memoryview(data).nbytes
+
+
+def outlive_reader() -> None:
+    """From now on a reader of standard output that leaves ends nothing: there is more to do than to show."""
+    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
+    if isinstance(raw, _Data):
+        raw.outlives_reader = True
 
 
 def _text(raw: io.FileIO, before: TextIO | None, errors: str) -> TextIO:

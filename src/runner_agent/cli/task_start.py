@@ -14,6 +14,7 @@ from runner_agent.cli.durations import Duration
 from runner_agent.cli.exits import TIMED_OUT
 from runner_agent.cli.options import with_agent
 from runner_agent.cli.several import sought
+from runner_agent.cli.streams import outlive_reader
 from runner_agent.cli.terminal import out
 from runner_agent.client.agent import Agent
 from runner_agent.client.references import SHORT_ID, find_task, id_or_reference
@@ -47,6 +48,7 @@ def start(agent: Agent, refs: tuple[str, ...], dont_wait: bool, timeout: float |
       runner-agent task start build --timeout 10m --quiet
       id=$(runner-agent task start build --dont-wait)
     """
+    outlive_reader()
     tell_broken(agent)
     with sought(refs, partial(find_task, agent), lambda task: task["id"]) as tasks:
         started = [(agent.start_task(task["id"]), id_or_reference(task)) for task in tasks]

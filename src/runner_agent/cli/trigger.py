@@ -9,6 +9,7 @@ import click
 from runner_agent.cli.broken_file import tell_broken
 from runner_agent.cli.exits import FAILED, INVALID, Quit
 from runner_agent.cli.options import WaitCommand, limit, with_agent, with_output, with_wait
+from runner_agent.cli.streams import outlive_reader
 from runner_agent.cli.tables import emit
 from runner_agent.cli.terminal import note
 from runner_agent.cli.trigger_names import EVENTS
@@ -39,6 +40,7 @@ def trigger(agent: Agent, event: str, once: str, wait: float | None, dry_run: bo
       runner-agent trigger postDevcontainerStart --once "$CONTAINER_ID" --wait=10m
       runner-agent trigger prebuild --dry-run
     """
+    outlive_reader()
     broken = tell_broken(agent)
     result = agent.fire(event, once, dry_run=dry_run)
     firing = result.get("firing", {})

@@ -10,6 +10,7 @@ from runner_agent.cli.awaited import Awaited, Ending, Evidence
 from runner_agent.cli.durations import show_seconds
 from runner_agent.cli.exits import INTERRUPTED, TIMED_OUT, Quit
 from runner_agent.cli.progress import Progress
+from runner_agent.cli.streams import outlive_reader
 from runner_agent.cli.terminal import note
 from runner_agent.client.agent import Agent
 from runner_agent.client.errors import ClientError
@@ -24,7 +25,10 @@ EVIDENCE = 10
 
 @contextmanager
 def detaching(look: str, rest: str = STARTING) -> Generator[None]:
-    """Ctrl-C while waiting ends the waiting and nothing else, and says so. `look`: a command to see more."""
+    """Ctrl-C while waiting ends the waiting and nothing else, and says so; a reader that leaves does not end
+    even that. `look`: a command to see more.
+    """
+    outlive_reader()
     try:
         yield
     except KeyboardInterrupt:
