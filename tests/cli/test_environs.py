@@ -93,9 +93,19 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     assert any("is a directory" in line for line in told)
 
 
-def test_an_argument_that_is_no_text_is_refused() -> None:
-    with pytest.raises(Quit, match="the value of A is not UTF-8"):
-        given(["A=\udcff"], [], CALLER, print)
+@pytest.mark.parametrize(
+    ("argument", "fault"),
+    [
+        ("A=\udcff", "--env: the value of A is not UTF-8"),
+        ("BROKEN", "--env: the value of BROKEN is not UTF-8"),
+        ("\udcff=1", "--env: the name '\\udcff' is not UTF-8"),
+        ("\udcff", "--env: the name '\\udcff' is not UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_refused_whoever_has_written_it(argument: str, fault: str) -> None:
+    with pytest.raises(Quit) as raised:
+        given([argument], [], {**CALLER, "BROKEN": "\udcff"}, print)
+    assert str(raised.value) == fault
 
 
 FILE = """

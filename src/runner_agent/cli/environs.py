@@ -40,6 +40,8 @@ def given(
     faults: list[str] = []
     for place, text in (*_lines(files, faults), *(("--env", each) for each in env)):
         name, equals, value = text.partition("=")
+        if not equals:
+            value = caller.get(name, "")
         if fault := _fault(name, value):
             faults.append(f"{place}: {fault}")
         elif equals:
@@ -47,7 +49,7 @@ def given(
             if _QUOTED.fullmatch(value) and place != "--env":
                 tell(f"{place}: the quotes belong to the value of {name}, as with docker: leave them out?")
         elif name in caller:
-            found[name] = caller[name]
+            found[name] = value
         else:
             # A line of a pasted key is no name, and is not told.
             what = name if _PLAIN.fullmatch(name) else "what it names"
@@ -87,11 +89,20 @@ def _fault(name: str, value: str) -> str:
         return "the name of a variable has no blanks; write NAME=VALUE"
     if name in _OURS:
         return f"{name} is set by the agent itself, for each command"
-    try:
-        f"{name}={value}".encode()
-    except UnicodeEncodeError:
+    if not _is_utf8(name):
+        return f"the name {name!a} is not UTF-8"
+    if not _is_utf8(value):
         return f"the value of {name} is not UTF-8"
     return f"{name} holds a NUL byte" if "\0" in name + value else ""
+
+
+def _is_utf8(text: str) -> bool:
+    """Python has other bytes of an argument or the environment as lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def wanted(file: AutomationsFile, caller: Mapping[str, str], known: Collection[str]) -> list[str]:
