@@ -174,9 +174,15 @@ class TestStopAndWait:
     def test_a_stop_command_that_fails(self, cli: Cli, fake: FakeAgent) -> None:
         fake.services = [service(1, "web", "RUNNING")]
         goes_through(fake, service(1, "web", "FAILED", desired="STOPPED", failure="stop exited with code 1"))
+        earlier = b"runner-agent: web: stop\nof an earlier stop\n"
+        log = LogPart(earlier + b"runner-agent: web: stop\nno such process\n")
+        fake.logs[f"/logs/services/{uuid(1)}"] = [log]
         told = cli("service", "stop", "web", "--wait")
         assert told.code == 1
         assert "stop exited with code 1" in told.err
+        assert "Last lines of its stop command:\n  | runner-agent: web: stop\n  | no such process" in told.err
+        assert "earlier" not in told.err
+        assert "role=stop" in fake.log_queries[-1]
 
     def test_what_had_failed_before_is_down(self, cli: Cli, fake: FakeAgent) -> None:
         fake.services = [service(1, "web", "FAILED")]

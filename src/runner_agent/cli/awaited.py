@@ -26,11 +26,14 @@ _LAST_LINE = "; last line: "
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A log whose end shows why: of one step if it is given. `name` is whose it is."""
+    """A log whose end shows why: of one step, or of one role of a service, if it is given. `name` is whose it
+    is.
+    """
 
     name: str
     path: str
     step: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +112,11 @@ class _OfService:
 
     def _failed(self, now: Service) -> Ending:
         message = now.get("status", {}).get("failureMessage", "") or "no reason was given"
-        return Ending(f"{self.what} failed: {message}", logs=self._logs(), explains=self.key)
+        role = "stop" if message.startswith("stop ") else ""  # else what `start` wrote is the evidence
+        return Ending(f"{self.what} failed: {message}", logs=self._logs(role), explains=self.key)
 
-    def _logs(self) -> Sequence[Evidence]:
-        return (Evidence(self.name, service_log(self.key)),)
+    def _logs(self, role: str = "") -> Sequence[Evidence]:
+        return (Evidence(self.name, service_log(self.key), role=role),)
 
 
 class Running(_OfService):

@@ -117,16 +117,18 @@ def _late(awaited: Awaited, timeout: float) -> Ending:
 def _last_lines(agent: Agent, log: Evidence, whose: str, shown: set[str]) -> list[str]:
     """None of a log that was `shown`, which it is from now on: several may need what failed."""
     try:
-        id_ = log_head(agent.transport, log.path, log.step).id
+        id_ = log_head(agent.transport, log.path, log.step, log.role).id
         if id_ in shown:
             return []
         shown.add(id_)
-        evidence = last_lines(agent.transport, log.path, EVIDENCE, log.step)
+        evidence = last_lines(agent.transport, log.path, EVIDENCE, log.step, log.role)
     except ClientError:
         return []  # the failure is the news, not that its log cannot be read
     lines = evidence.splitlines()
-    starts = [at for at, line in enumerate(lines) if line == f"runner-agent: {log.name}: start"]
-    title = [f"Last lines of {whose} log:"] if lines else []
+    begins = f"runner-agent: {log.name}: {log.role or 'start'}"
+    starts = [at for at, line in enumerate(lines) if line == begins]
+    what = f"{log.role} command" if log.role else "log"
+    title = [f"Last lines of {whose} {what}:"] if lines else []
     return [*title, *(f"  | {line}" for line in lines[max(starts, default=0) :])]  # not of an earlier start
 
 

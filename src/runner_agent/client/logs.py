@@ -70,20 +70,19 @@ class LogHead:
     end: int
 
 
-def log_head(transport: Transport, path: str, step: str = "") -> LogHead:
+def log_head(transport: Transport, path: str, step: str = "", role: str = "") -> LogHead:
     """Of the log as it is now. Raises ClientError."""
-    with transport.stream(
-        "GET", f"{path}?{_encoded(LogQuery(follow=False, tail=0, step=step))}", {}
-    ) as stream:
+    query = LogQuery(follow=False, tail=0, step=step, role=role)
+    with transport.stream("GET", f"{path}?{_encoded(query)}", {}) as stream:
         # An agent of before names no log.
         return LogHead(
             stream.headers.get("x-log-id", step or path), int(stream.headers.get("x-log-start", 0))
         )
 
 
-def last_lines(transport: Transport, path: str, lines: int, step: str = "") -> str:
+def last_lines(transport: Transport, path: str, lines: int, step: str = "", role: str = "") -> str:
     """The end of a log as text, for a message."""
-    query = LogQuery(follow=False, tail=lines, step=step)
+    query = LogQuery(follow=False, tail=lines, step=step, role=role)
     return b"".join(read_log(transport, path, query)).decode(errors="replace")
 
 
