@@ -100,7 +100,7 @@ def test_the_help_of_the_root_lists_what_there_is(cli: Cli) -> None:
     [
         (["serivce", "list"], "did you mean 'service'?"),
         (["service", "list", "--colour"], "No such option"),
-        (["service", "get"], "Missing argument 'REF'"),
+        (["service", "get"], "Missing argument 'REF...'"),
         (["trigger", "manual"], "'manual' is not one of"),
         (["service", "list", "-o", "xml"], "'xml' is not one of"),
         (["service", "list", "--address", "nonsense"], "unix:/path/to/api.sock or tcp:HOST:PORT"),

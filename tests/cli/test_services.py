@@ -60,6 +60,11 @@ def test_get(cli: Cli, fake: FakeAgent) -> None:
     assert "Phase:         FAILED" in told
     assert "Failure:       start exited with code 3" in told
     assert json.loads(cli("service", "get", uuid(1), "--json").out) == fake.services[0]
+    fake.services.append(service(2, "db"))
+    assert cli("service", "get", "db", "web").out == f"{cli('service', 'get', 'db').out}\n{told}"
+    assert json.loads(cli("service", "get", "web", "db", "--json").out) == fake.services
+    none = cli("service", "get", "web", "ghost")
+    assert (none.code, none.out) == (2, "")
 
 
 @pytest.mark.parametrize("command", ["get", "start", "stop", "restart", "delete", "logs"])

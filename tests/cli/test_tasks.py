@@ -41,11 +41,16 @@ def test_list_executions(cli: Cli, fake: FakeAgent) -> None:
     assert cli("task", "list-executions", "nothing").code == 2
 
 
-def test_get_a_task_or_an_execution(cli: Cli) -> None:
+def test_get_a_task_or_an_execution(cli: Cli, fake: FakeAgent) -> None:
     assert "Command:" in cli("task", "get", "build").out
     told = cli("task", "get", uuid(11)).out
     assert "Phase:      SUCCEEDED" in told
     assert "2       build     SUCCEEDED" in told
+    assert cli("task", "get", "build", uuid(11)).out == f"{cli('task', 'get', 'build').out}\n{told}"
+    assert json.loads(cli("task", "get", "idle", uuid(11), "--json").out) == [
+        fake.tasks[1],
+        fake.executions[0],
+    ]
 
 
 def ends_as(fake: FakeAgent, *states: Message) -> None:

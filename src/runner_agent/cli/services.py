@@ -85,28 +85,29 @@ def service_table(services: list[Service], live: list[LiveStatus]) -> str:
 
 
 @click.command()
-@click.argument("ref", shell_complete=complete_service)
+@click.argument("refs", metavar="REF...", nargs=-1, required=True, shell_complete=complete_service)
 @with_output
 @with_agent
-def get(agent: Agent, ref: str, output: str) -> None:
-    """Show one service.
+def get(agent: Agent, refs: tuple[str, ...], output: str) -> None:
+    """Show services. JSON of several is a list.
 
     \b
     Example:
       runner-agent service get web -o yaml
+      runner-agent service get web database
     """
     tell_broken(agent)
-    service = find_service(agent, ref)
+    services = [find_service(agent, ref) for ref in refs]
     table = output == "table"
-    live = _live(agent, service, usage=table)
-    marked = {**service, "previousDefinition": True} if live.get("previousDefinition") else service
-    emit(output, marked, _described(service, live) if table else "")
-
-
-def _live(agent: Agent, service: Service, *, usage: bool) -> LiveStatus:
+    found = {each.get("serviceId", ""): each for each in agent.live(usage=table)["services"]}
     nothing: LiveStatus = {}
-    found = agent.live(usage=usage)["services"]
-    return next((each for each in found if each.get("serviceId") == service["id"]), nothing)
+    live = [found.get(each["id"], nothing) for each in services]
+    marked = [
+        {**each, "previousDefinition": True} if now.get("previousDefinition") else each
+        for each, now in zip(services, live, strict=True)
+    ]
+    text = "\n\n".join(map(_described, services, live)) if table else ""
+    emit(output, marked[0] if len(marked) == 1 else marked, text)
 
 
 def _described(service: Service, live: LiveStatus) -> str:

@@ -42,7 +42,7 @@ from runner_agent.client.references import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from runner_agent.client.messages import Execution, Service, Task
 
@@ -98,30 +98,39 @@ def _table(agent: Agent, tasks: list[Task]) -> str:
 
 
 @click.command()
-@click.argument("ref", metavar="REF|EXECUTION-ID", shell_complete=complete_execution)
+@click.argument(
+    "refs", metavar="REF|EXECUTION-ID...", nargs=-1, required=True, shell_complete=complete_execution
+)
 @with_output
 @with_agent
-def get(agent: Agent, ref: str, output: str) -> None:
-    """Show one task, or one execution of a task.
+def get(agent: Agent, refs: tuple[str, ...], output: str) -> None:
+    """Show tasks, or executions of tasks. JSON of several is a list.
 
     \b
     Example:
       runner-agent task get build
-      runner-agent task get 0198f0c2-5a3e-7cc0-8a0c-1f1a5a3a9c11
+      runner-agent task get build 0198f0c2-5a3e-7cc0-8a0c-1f1a5a3a9c11
     """
     tell_broken(agent)
+    found = [_seen(agent, ref, text=output == "table") for ref in refs]
+    data = [marked for marked, _ in found]
+    emit(output, data[0] if len(data) == 1 else data, "\n\n".join(text for _, text in found))
+
+
+def _seen(agent: Agent, ref: str, *, text: bool) -> tuple[Mapping[str, object], str]:
+    """A task or an execution, marked if it runs by an earlier definition; and as `text` if that is wanted."""
     match find(agent, ref, (NamedExecution, NamedTask)):
         case NamedExecution(execution):
             over = execution_phase(execution) in FINISHED
             steps = [] if over else agent.live()["steps"]
             old = of_tasks(each for each in steps if execution["id"] in each.get("executionIds", []))
-            table = _described_execution(agent, execution, old) if output == "table" else ""
-            emit(output, {**execution, "previousDefinition": True} if old else execution, table)
+            told = _described_execution(agent, execution, old) if text else ""
+            return {**execution, "previousDefinition": True} if old else execution, told
         case NamedTask(task):
             steps = agent.live()["steps"]
             old = of_tasks(each for each in steps if each.get("reference") == reference_of(task))
-            table = _described(agent, task, old) if output == "table" else ""
-            emit(output, {**task, "previousDefinition": True} if old else task, table)
+            told = _described(agent, task, old) if text else ""
+            return {**task, "previousDefinition": True} if old else task, told
         case NamedService():
             raise AssertionError(ref)
 
