@@ -29,7 +29,7 @@ def run(args: Sequence[str]) -> int:
         code = _run(args)
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # the reader of our output has left; nothing else of ours may be written there
+    except BrokenPipeError:  # the reader has left a command that only shows; nothing more is written there
         _drop_stdout()
         return FAILED
     except OutputLost as lost:
