@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 import termios
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.e2e.stage import automations, no_traceback, service_yaml, task_yaml, unreachable
 from tests.e2e.test_up import lines_until, nothing_left
+from tests.support.daemon import PROGRAM
 from tests.support.processes import wait_until
 
 if TYPE_CHECKING:
@@ -156,6 +161,62 @@ def test_own_up_outlives_its_reader(stage: Stage) -> None:
     no_traceback(up.stderr.read())
     up.stderr.close()
     nothing_left(stage)
+
+
+def filled(screen: int) -> bool:
+    """Nobody reads there, and hardly anything more fits."""
+    (waiting,) = struct.unpack("i", fcntl.ioctl(screen, termios.FIONREAD, b"\0" * 4))
+    return bool(waiting >= (4000 if os.isatty(screen) else 60_000))
+
+
+LOUD = service_yaml("loud", "while :; do echo 0123456789012345678901234567890123456789; done", more=EVENT)
+DEAF = service_yaml("deaf", "trap '' TERM; touch on; while :; do sleep 0.05; done", more=EVENT)
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+@pytest.mark.parametrize(
+    "numbers", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)], ids=["told to stop", "to kill"]
+)
+def test_own_up_that_nobody_reads_can_be_ended(
+    stage: Stage, numbers: tuple[signal.Signals, ...], *, terminal: bool
+) -> None:
+    """Rules 7.1, 7.6: it waits for the reader with what it shows, not with what it is told."""
+    stage.write_file(automations(services=(LOUD, *([DEAF] if len(numbers) > 1 else []))))
+    screen, ours = pty.openpty() if terminal else os.pipe()
+    with subprocess.Popen(
+        [*PROGRAM, "up"],
+        cwd=stage.workspace,
+        env=stage.daemon._environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=ours,
+        stderr=subprocess.DEVNULL,
+    ) as up:
+        os.close(ours)
+        wait_until(lambda: filled(screen), what="nobody reads")
+        if len(numbers) > 1:
+            wait_until((stage.workspace / "on").exists, what="it is deaf")
+        up.send_signal(numbers[0])
+        for number in numbers[1:]:
+            wait_until(lambda: stage.phase("loud") != "RUNNING", what="it was heard")
+            up.send_signal(number)
+        assert up.wait(30) == 0
+    os.close(screen)
+    nothing_left(stage)
+
+
+def test_attached_up_that_nobody_reads_can_be_ended(stage: Stage) -> None:
+    stage.start(file=automations(services=(LOUD,)))
+    stage.ok("service", "start", "loud")
+    up = stage.spawn("attach")
+    assert up.stdout is not None
+    assert up.stderr is not None
+    screen = up.stdout.fileno()
+    wait_until(lambda: filled(screen), what="nobody reads")
+    up.terminate()
+    assert up.wait(30) == 0
+    for stream in (up.stdout, up.stderr):
+        stream.close()
+    assert stage.phase("loud") == "RUNNING"
 
 
 def test_own_up_tells_of_a_crash_of_its_agent(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from runner_agent.cli.exits import DONE, FAILED, INTERRUPTED, UNREACHABLE, Quit
 from runner_agent.cli.feed import Away, Feed, Interrupt, Item, Lost, Stopped
 from runner_agent.cli.reader import unread
 from runner_agent.cli.showing import Order, Session
-from runner_agent.cli.streams import outlive_reader
+from runner_agent.cli.streams import hurry, outlive_reader
 from runner_agent.cli.terminal import note
 from runner_agent.cli.view import AGENT
 from runner_agent.client.addresses import find_agent, read_agent_file
@@ -181,12 +181,20 @@ def _give_up(_number: int, _frame: object) -> NoReturn:
 
 
 def _listen(feed: Feed) -> None:
-    """From now on Ctrl-C, Ctrl-Z, SIGTERM and the terminal's end are items of the feed."""
+    """From now on Ctrl-C, Ctrl-Z, SIGTERM and the terminal's end are items of the feed. Who looks at them may
+    be waiting for a reader.
+    """
+
+    def take(number: int, _: object) -> None:
+        feed.interrupt(number)
+        if number != signal.SIGTSTP:
+            hurry()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda told, _: feed.interrupt(told))
+        signal.signal(number, take)
     for number in (signal.SIGHUP, signal.SIGTSTP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`, and shells without job control
-            signal.signal(number, lambda told, _: feed.interrupt(told))
+            signal.signal(number, take)
 
 
 def _suspended(item: Interrupt, session: Session) -> bool:

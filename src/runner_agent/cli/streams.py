@@ -5,9 +5,14 @@ written to as if it were the terminal.
 """
 
 import codecs
+import errno
 import io
 import os
+import select
+import stat
 import sys
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -15,6 +20,13 @@ if TYPE_CHECKING:
 
 ESCAPED = "runner-agent-octal"
 """How characters are encoded that the stream's encoding does not have: as `\\ooo`, byte by byte of UTF-8."""
+
+_AT_ONCE = select.PIPE_BUF
+"""Bytes: a pipe that takes anything takes as much."""
+_LOOK = 200
+"""Milliseconds between two looks at whether somebody was told to end meanwhile."""
+_PATIENCE = 1.0
+"""Seconds that a reader has then."""
 
 
 class OutputLost(Exception):
@@ -35,10 +47,50 @@ def make_usable() -> None:
     sys.stderr = _text(_Words(2, "w", closefd=False), sys.stderr, "backslashreplace")
 
 
-class _Data(io.FileIO):
-    """Standard output. A reader that has had enough is no trouble (BrokenPipeError); all else is."""
+class _Stream(io.FileIO):
+    """One whose reader may leave, or read no more: a pipe that is full, a terminal that was stopped."""
 
     outlives_reader = False
+    _patient = -1  # the descriptor written to then: it never waits
+    _hurried: float | None = None
+    _stuck = False
+
+    def write(self, data: "Buffer", /) -> int | None:  # type: ignore[override]
+        if not self.outlives_reader:
+            return super().write(data)
+        while self._taken():
+            try:
+                return os.write(self._patient, memoryview(data)[:_AT_ONCE])
+            except BlockingIOError:
+                continue
+        return memoryview(data).nbytes
+
+    def outlive_reader(self) -> None:
+        """See the function of this name."""
+        if not self.outlives_reader:
+            self._patient, self.outlives_reader = _never_waiting(self.fileno()), True
+
+    def hurry(self) -> None:
+        """See the function of this name."""
+        if self._hurried is None:
+            self._hurried = time.monotonic()
+
+    def _taken(self) -> bool:
+        """Once something can be written; False if it is not to be waited for any more."""
+        began = time.monotonic()
+        poll = select.poll()
+        poll.register(self._patient, select.POLLOUT)
+        while not poll.poll(0 if self._stuck else _LOOK):
+            late = self._hurried is not None and time.monotonic() > max(began, self._hurried) + _PATIENCE
+            if self._stuck or late:
+                self._stuck = True
+                return False
+        self._stuck = False
+        return True
+
+
+class _Data(_Stream):
+    """Standard output. A reader that has had enough is no trouble (BrokenPipeError); all else is."""
 
     def write(self, data: "Buffer", /) -> int | None:  # type: ignore[override]
         try:
@@ -48,10 +100,12 @@ class _Data(io.FileIO):
                 raise
             return memoryview(data).nbytes
         except OSError as error:
+            if self.outlives_reader and error.errno == errno.EIO:  # a terminal that is gone
+                return memoryview(data).nbytes
             raise OutputLost from error
 
 
-class _Words(io.FileIO):
+class _Words(_Stream):
     """Standard error. What is said there is of use to somebody or to nobody; it fails no work."""
 
     def write(self, data: "Buffer", /) -> int | None:  # type: ignore[override]
@@ -62,10 +116,32 @@ class _Words(io.FileIO):
 
 
 def outlive_reader() -> None:
-    """From now on a reader of standard output that leaves ends nothing: there is more to do than to show."""
-    raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    if isinstance(raw, _Data):
-        raw.outlives_reader = True
+    """From now on a reader of ours that leaves ends nothing: there is more to do than to show."""
+    for one in _ours():
+        one.outlive_reader()
+
+
+def hurry() -> None:
+    """What was told to end waits a second for a reader that does not read, and writes nothing to it then. To
+    be called from a signal handler: this may be.
+    """
+    for one in _ours():
+        one.hurry()
+
+
+def _never_waiting(fd: int) -> int:
+    """The pipe or terminal, opened once more so that no write to it waits; who else has it open is not touched.
+    Anything else, and what may not be opened, as it is.
+    """
+    if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
+        with suppress(OSError):
+            return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    return fd
+
+
+def _ours() -> list[_Stream]:
+    raws = (getattr(getattr(one, "buffer", None), "raw", None) for one in (sys.stdout, sys.stderr))
+    return [raw for raw in raws if isinstance(raw, _Stream)]
 
 
 def _text(raw: io.FileIO, before: TextIO | None, errors: str) -> TextIO:
