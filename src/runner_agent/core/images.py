@@ -92,6 +92,10 @@ def _wrong_digest(digest: str) -> str:
     known = _DIGITS.get(algorithm)
     if not _DIGEST.fullmatch(digest):
         return f"has the digest {digest!r}, which is none: after @ comes sha256: and 64 digits of a-f and 0-9"
-    if known and (len(digits) != known or digits != digits.lower()):
+    if not known:
+        return (
+            f"has a digest of the kind {algorithm}, which no Engine knows: write one of {', '.join(_DIGITS)}"
+        )
+    if len(digits) != known or digits != digits.lower():
         return f"has a digest that is none: {algorithm} takes {known} digits of a-f and 0-9, in lower case"
     return ""
