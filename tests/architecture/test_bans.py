@@ -68,6 +68,17 @@ BANS = (
         below=("kit", "model", "core", "control", "reconcile"),
     ),
     Ban("Docker behind its executor", ("aiodocker*",), only=("executors/docker", "executors/devcontainer")),
+    Ban(
+        "JSON that others can write is read where what nests too deeply is a ValueError, too",
+        ("json.load", "json.loads", "json.JSONDecoder*", "json.decoder*"),
+        only=(
+            "kit/reading",
+            "launcher/wire",
+            "control/automations_json",
+            "daemon/settings_values",
+            "store/codec",
+        ),
+    ),
     Ban("SQLite behind its store", ("sqlite3*",), only=("store/sqlite", "store/schema")),
     Ban("protobuf at the wire", ("google.*",), only=("api",)),
     Ban("HTTP server at the borders", ("starlette*", "uvicorn*"), only=("api", "web", "daemon")),

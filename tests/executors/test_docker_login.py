@@ -49,7 +49,15 @@ async def test_a_login_in_the_file(scratch: Path, image: str, known: str) -> Non
 
 @pytest.mark.parametrize(
     "config",
-    ["", "no json", "[]", '{"auths": {"r.example.com": {}}}', '{"auths": {"r.example.com": {"auth": "%"}}}'],
+    [
+        "",
+        "no json",
+        "[]",
+        "[" * 5000,
+        '{"credsStore": "a\\u0000b"}',
+        '{"auths": {"r.example.com": {}}}',
+        '{"auths": {"r.example.com": {"auth": "%"}}}',
+    ],
 )
 async def test_who_is_not_known_there(scratch: Path, config: str) -> None:
     (scratch / "config.json").write_text(config)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from runner_agent.cli.docker_engine import dev_container
 from runner_agent.cli.docker_engine import engine as engine_finding
 from runner_agent.cli.finding import Verdict
 from runner_agent.executors.base import RunRequest
-from runner_agent.executors.devcontainer_place import Selector
+from runner_agent.executors.devcontainer_place import METADATA, Selector
 from runner_agent.executors.devcontainer_watch import DevContainerWatch, look
 from runner_agent.executors.docker_address import USUAL, Choice
 from runner_agent.executors.docker_engine import DockerEngine
@@ -24,6 +26,7 @@ from runner_agent.model.phases import RunRole
 from runner_agent.model.specs import Anywhere
 from tests.support.strange_engine import after_version, answering, http
 
+DEEP = b"[" * 5000 + b"]" * 5000
 STRANGE = {
     "redirection": http("301 Moved Permanently", b"", "text/html", "Location: /v1.41/images/x/json"),
     "redirection far away": http("307 Temporary", b"", "text/html", "Location: http://127.0.0.1:1/"),
@@ -175,7 +178,9 @@ def test_a_context_that_does_not_exist_is_no_other_engine(scratch: Path) -> None
     assert Choice("unix:///x", "gone", scratch).address() == "unix:///x"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "nonsense", '{"currentContext": 7}', '{"currentContext": ""}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "nonsense", DEEP.decode(), '{"currentContext": 7}', '{"currentContext": ""}']
+)
 def test_settings_that_name_no_context_mean_the_usual_engine(scratch: Path, text: str) -> None:
     (scratch / "config.json").write_text(text)
     assert Choice(config=scratch).address() == USUAL
@@ -188,6 +193,7 @@ def test_settings_that_name_no_context_mean_the_usual_engine(scratch: Path, text
         ('{"Endpoints": {"docker": {}}}', USUAL),
         ("[]", ""),
         ("{}", ""),
+        (DEEP.decode(), ""),
     ],
 )
 def test_a_context_names_its_engine(scratch: Path, text: str, address: str) -> None:
@@ -215,6 +221,25 @@ async def test_a_run_for_the_dev_container_fails_where_no_engine_answers(scratch
             finally:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("label", ["[" * 3000, DEEP.decode(), '[{"remoteEnv":' * 3000])
+async def test_a_label_that_nests_too_deeply_says_nothing(scratch: Path, label: str) -> None:
+    with answering(scratch, lambda _: running_container(label)) as address:
+        found, _ = look(address, Selector("dev"), scratch, {})
+    assert found is not None
+    assert (found.name, found.user) == ("dev", "app")
+
+
+def running_container(label: str) -> bytes:
+    """The inspection of one, and the answer to all else as well."""
+    told = {
+        "Id": "1",
+        "Name": "/dev",
+        "State": {"Running": True, "Pid": os.getpid()},
+        "Config": {"User": "app", "Labels": {METADATA: label}},
+    }
+    return http("200 OK", json.dumps(told).encode())
 
 
 def request(folder: Path) -> RunRequest:

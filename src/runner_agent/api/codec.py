@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 
 from runner_agent.api.errors import Code, RpcError
 from runner_agent.api.pieces import Composed, json_text
+from runner_agent.kit.reading import value_of
 
 LIMIT = 4 << 20
 """Bytes of one message, before and after decompression."""
@@ -106,8 +107,8 @@ def _parse_json(data: bytes, message: Message) -> None:
     if not data:
         return
     try:
-        tree = cast(object, json.loads(data.decode(), parse_constant=_no_constant))
-    except (ValueError, RecursionError) as error:
+        tree = value_of(data.decode(), _no_constant)
+    except ValueError as error:
         raise _malformed(f"the body is not JSON: {error}") from None
     known = _known(tree, cast(Descriptor, message.DESCRIPTOR), "")
     try:

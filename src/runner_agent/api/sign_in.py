@@ -15,6 +15,7 @@ from runner_agent.api.errors import Code, RpcError
 from runner_agent.api.negotiate import wrong_verb
 from runner_agent.api.rpc import tell
 from runner_agent.api.sessions import CODE_LIFETIME, LIFETIME, Sessions
+from runner_agent.kit.reading import value_of
 
 SESSION = "/session"
 
@@ -101,8 +102,8 @@ class SignIn:
 def _secret_of(body: bytes) -> str:
     """A code or the token. Raises RpcError."""
     try:
-        told = cast(object, json.loads(body))
-    except (ValueError, RecursionError):
+        told = value_of(body)
+    except ValueError:
         told = None
     code = cast(Mapping[str, object], told).get("code") if isinstance(told, dict) else None
     if not isinstance(code, str):

@@ -1,6 +1,5 @@
 """Where the agent is: addresses, the state directory, and who is asked first."""
 
-import json
 import os
 import pwd
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from runner_agent.client.errors import AgentUnreachable, BadAddress
+from runner_agent.kit.reading import value_of
 
 SYSTEM_STATE = Path("/var/lib/runner-agent")
 SYSTEM_SOCKET = Path("/run/runner-agent/api.sock")
@@ -116,9 +116,7 @@ def default_state_dir(environ: Mapping[str, str], uid: int) -> Path | None:
 def read_agent_file(state_dir: Path) -> AgentFile | None:
     """What the agent of this state directory wrote, or None: there is none, or it is not ours to read."""
     try:
-        content = cast(
-            "dict[str, object]", json.loads((state_dir / "agent.json").read_text(encoding="utf-8"))
-        )
+        content = cast("dict[str, object]", value_of((state_dir / "agent.json").read_text(encoding="utf-8")))
         addresses = tuple(parse_address(text) for text in cast("list[str]", content["addresses"]))
         return AgentFile(
             pid=cast("int", content["pid"]),

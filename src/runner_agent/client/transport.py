@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from runner_agent.client.addresses import Endpoint, TcpAddress, UnixAddress
 from runner_agent.client.errors import AgentUnreachable, ApiError
 from runner_agent.client.wire import Answer, request
+from runner_agent.kit.reading import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -72,7 +73,7 @@ class Transport:
         """Connect JSON. `method` is `package.Service/Name`. Raises AgentUnreachable, ApiError."""
         headers = {"Content-Type": "application/json", "Connect-Protocol-Version": "1"}
         with self._exchange("POST", f"/{method}", headers, json.dumps(message).encode()) as (_, answer):
-            return _decoded(self._all(answer))
+            return decoded(self._all(answer))
 
     @contextmanager
     def stream(
@@ -148,16 +149,17 @@ def _reason(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
-def _decoded(body: bytes) -> object:
+def decoded(body: bytes) -> object:
+    """An answer's JSON. Raises ApiError."""
     try:
-        return cast("object", json.loads(body))
+        return value_of(body)
     except ValueError:
         raise ApiError("internal", "The answer is not JSON: is another program listening there?") from None
 
 
 def _refusal(status: int, body: bytes) -> ApiError:
     try:
-        told = cast("dict[str, object]", json.loads(body))
+        told = cast("dict[str, object]", value_of(body))
         return ApiError(str(told["code"]), str(told.get("message", "")))
     except (ValueError, KeyError, TypeError):
         return ApiError("unknown", f"HTTP status {status}; is another program listening there?")

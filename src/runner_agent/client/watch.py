@@ -6,7 +6,6 @@ There is no replay, so the look comes after the subscription stands. An agent th
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Container, Generator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from runner_agent.client.errors import AgentLeft, AgentUnreachable, WaitTimedOut
-from runner_agent.client.transport import SILENCE, Stream, Transport
+from runner_agent.client.transport import SILENCE, Stream, Transport, decoded
 
 if TYPE_CHECKING:
     from runner_agent.client.messages import Event
@@ -60,7 +59,7 @@ class Watch:
             raise AgentUnreachable(f"The agent has said nothing for {SILENCE:.0f} s.") from None
         if not line.endswith(b"\n"):
             raise AgentLeft("The agent ended the watch: it is stopping or being restarted.")
-        return cast("Event", json.loads(line))
+        return cast("Event", decoded(line))
 
     def abort(self) -> None:
         """End it from another thread."""

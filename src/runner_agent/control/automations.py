@@ -4,7 +4,6 @@
 the disk.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from runner_agent.control.automations_fields import Faults
 from runner_agent.control.documents import Malformed, Node, mark_at
 from runner_agent.control.file_errors import FileError, FileErrors, FileWarning
+from runner_agent.kit.reading import value_of
 from runner_agent.model.specs import AutomationsFile
 
 MAX_BYTES = 1024 * 1024
@@ -166,8 +166,8 @@ def _utf_16(data: bytes) -> str:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
+        value_of(text)
+    except ValueError:
         return False
     return True
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from runner_agent.daemon.files import write_atomically
+from runner_agent.kit.reading import value_of
 from runner_agent.model.errors import InvalidArgument, StoreUnusable, Violation
 from runner_agent.model.frozen import dataclass
 from runner_agent.model.ids import EnvironmentId
@@ -59,7 +60,7 @@ async def establish(
     once more.
     """
     here = machine_marks() if marks is None else marks
-    before = cast("dict[str, str]", json.loads(store.get_meta("machine") or "{}"))
+    before = cast("dict[str, str]", value_of(store.get_meta("machine") or "{}"))
     renewed = another_machine(before, here)
     if environment_id:
         _require_uuid(environment_id)

@@ -26,6 +26,7 @@ from runner_agent.executors.holders import Holder, holder_of, readable, wait_gon
 from runner_agent.executors.launcher_link import LauncherLink
 from runner_agent.executors.scripts import from_file, way
 from runner_agent.executors.table import DEVCONTAINER
+from runner_agent.kit.reading import value_of
 from runner_agent.launcher import attend, loglines, procs
 from runner_agent.launcher.attend_exec import HELD, WORD
 from runner_agent.launcher.cage import Cage
@@ -259,7 +260,7 @@ def _write(path: Path, text: str) -> None:
 
 def _read(path: Path) -> Mapping[str, object] | None:
     try:
-        told: object = json.loads(path.read_bytes())
+        told = value_of(path.read_bytes())
     except (OSError, ValueError):
         return None
     return cast("Mapping[str, object]", told) if isinstance(told, dict) else None

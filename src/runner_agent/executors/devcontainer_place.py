@@ -4,13 +4,13 @@ Properties come from the label `devcontainer.metadata`, entries in order, as the
 merges them: of `remoteUser` and `workspaceFolder` the last wins, of `remoteEnv` the last of each variable.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 from runner_agent.executors.devcontainer_variables import LOCAL_FOLDER, Filled, Variables
+from runner_agent.kit.reading import value_of
 from runner_agent.model.frozen import dataclass
 
 METADATA = "devcontainer.metadata"
@@ -159,7 +159,7 @@ def _mounted(folder: str, pairs: Iterable[tuple[str, str]]) -> str | None:
 def _entries(label: str) -> Sequence[Json]:
     """The label holds a list of objects, or a single one. What is not JSON says nothing."""
     try:
-        value: object = json.loads(label) if label else []
+        value: object = value_of(label) if label else []
     except ValueError:
         return ()
     return [_object(one) for one in (cast("list[object]", value) if isinstance(value, list) else [value])]

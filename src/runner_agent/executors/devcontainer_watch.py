@@ -121,12 +121,15 @@ def look(
     address: str, selector: Selector, workspace: Path, environ: Mapping[str, str]
 ) -> tuple[DevContainer | None, str]:
     """The dev container, if it runs, else what it is instead. Blocks. Raises Away, Refusal."""
-    told, absence = _inspected(Engine(address), selector)
-    if told is None:
-        return None, absence
-    name, state = str(told.get("Name", "")).removeprefix("/"), object_of(told.get("State"), "State")
-    found = of_inspection(told, workspace, environ)
-    return found, f"the dev container {name} is {state.get('Status', 'not running')}"
+    try:
+        told, absence = _inspected(Engine(address), selector)
+        if told is None:
+            return None, absence
+        name, state = str(told.get("Name", "")).removeprefix("/"), object_of(told.get("State"), "State")
+        found = of_inspection(told, workspace, environ)
+        return found, f"the dev container {name} is {state.get('Status', 'not running')}"
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise Refusal(STRANGE, strange(address, f"{type(error).__name__}: {error}")) from None
 
 
 def _inspected(engine: Engine, selector: Selector) -> tuple[Mapping[str, object] | None, str]:

@@ -4,7 +4,6 @@ What needs the Engine here is its making and its removal. All else is as with an
 """
 
 import asyncio
-import json
 import os
 import shutil
 import stat
@@ -12,6 +11,7 @@ import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 from weakref import WeakValueDictionary
 
 import structlog
@@ -31,6 +31,7 @@ from runner_agent.executors.docker_words import explained
 from runner_agent.executors.held import SUPERVISOR_LOST, HeldRuns
 from runner_agent.executors.holders import Holder, holder_of, readable, wait_gone
 from runner_agent.executors.launcher_link import LauncherLink
+from runner_agent.kit.reading import value_of
 from runner_agent.launcher import attend, box, inmate, procs, records
 from runner_agent.launcher.attend_container import AWAY, BEGUN, PLAN, WORD
 from runner_agent.model.errors import CannotStart, Unavailable
@@ -228,9 +229,9 @@ class DockerExecutor(HeldRuns):
     def _inmates(self, folder: Path) -> procs.Proc | None:
         """The container's init, if it lives and can be seen."""
         try:
-            told = json.loads((folder / BEGUN).read_bytes())
-            init = procs.look(int(told["init"]))
-        except (OSError, ValueError, KeyError):
+            told = cast("Mapping[str, object]", value_of((folder / BEGUN).read_bytes()))
+            init = procs.look(int(str(told["init"])))
+        except (OSError, ValueError, LookupError, TypeError):
             return None
         return init if init is not None and init.start == told["start"] and not init.zombie else None
 
@@ -260,8 +261,8 @@ class DockerExecutor(HeldRuns):
 def _away(folder: Path) -> str:
     """Why the attendant cannot start the container yet; "" if it does not wait for the Engine."""
     try:
-        return str(json.loads((folder / AWAY).read_bytes())["why"])
-    except (OSError, ValueError, KeyError):
+        return str(cast("Mapping[str, object]", value_of((folder / AWAY).read_bytes()))["why"])
+    except (OSError, ValueError, LookupError, TypeError):
         return ""
 
 

@@ -1,12 +1,12 @@
 """Where the Docker Engine is, found as the docker command does. Standard library only: the CLI asks too."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
 from typing import cast
 
+from runner_agent.kit.reading import value_of
 from runner_agent.model.errors import CannotStart
 from runner_agent.model.frozen import dataclass
 
@@ -50,7 +50,7 @@ class Choice:
         file = home / "contexts/meta" / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         file /= "meta.json"
         try:
-            meta = json.loads(file.read_text(encoding="utf-8"))
+            meta = cast("dict[str, dict[str, dict[str, object]]]", value_of(file.read_text(encoding="utf-8")))
             return str(meta["Endpoints"]["docker"].get("Host") or "")
         except FileNotFoundError:
             fault = "does not exist"
@@ -67,7 +67,7 @@ class Choice:
 def _current(config: Path) -> str:
     """The context in use, "" where the file names none or cannot be read: the docker command does without."""
     try:
-        told: object = json.loads(config.read_text(encoding="utf-8"))
+        told = value_of(config.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""
     name = cast("dict[str, object]", told).get("currentContext") if isinstance(told, dict) else ""

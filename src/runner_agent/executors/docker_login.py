@@ -2,12 +2,13 @@
 
 import asyncio
 import base64
-import json
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
+
+from runner_agent.kit.reading import value_of
 
 _HUB = "docker.io"
 _HELPER_WITHIN = 30.0
@@ -34,7 +35,7 @@ async def login(image: str, folder: Path, usual: str) -> Login | None:
     Engine that does not say, such as Podman, it is "", and the registry's own name is looked for.
     """
     try:
-        config = _object(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        config = _object(value_of((folder / "config.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
     registry = registry_of(image)
@@ -66,12 +67,12 @@ async def _asked(helper: str, key: str) -> Login | None:
             stderr=asyncio.subprocess.DEVNULL,
             preexec_fn=_unblock,
         )
-    except OSError:
+    except (OSError, ValueError):  # none of that name, or one that no program can have
         return None
     try:
         async with asyncio.timeout(_HELPER_WITHIN):
             told, _ = await process.communicate(key.encode())
-        found = _object(json.loads(told) if process.returncode == 0 else None)
+        found = _object(value_of(told) if process.returncode == 0 else None)
     except (TimeoutError, ValueError):
         return None
     finally:

@@ -4,12 +4,14 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlencode
 
 import structlog
 
 from runner_agent.executors.docker_config import ENVIRONMENT, RUN, is_ours
 from runner_agent.executors.docker_engine import DockerEngine
+from runner_agent.kit.reading import value_of
 from runner_agent.launcher.attend_container import PLAN
 from runner_agent.launcher.engine import Away, Engine, Refusal
 from runner_agent.model.errors import CannotStart, Unavailable
@@ -35,9 +37,10 @@ class OwnContainers:
             listed = Engine(self._engine.address).fetch(
                 "GET", f"/containers/json?{urlencode({'all': 1, 'filters': filters})}", within=ASK_WITHIN
             )
-            found = [(one["Names"], RunId(one["Labels"][RUN])) for one in json.loads(listed)]
+            those = cast("list[dict[str, dict[str, str]]]", value_of(listed))
+            found = [(one["Names"], RunId(one["Labels"][RUN])) for one in those]
             return {run_id for names, run_id in found if is_ours(names, run_id)}
-        except (CannotStart, Away, Refusal, ValueError, KeyError, TypeError):
+        except (CannotStart, Away, Refusal, ValueError, LookupError, TypeError):
             return set()
 
     async def end(self, run_id: RunId) -> None:
@@ -59,7 +62,8 @@ class OwnContainers:
 
     async def _ids(self, run_id: RunId) -> list[str]:
         try:
-            return [str(json.loads((self._folder(run_id) / PLAN).read_bytes())["id"])]
-        except (OSError, ValueError, KeyError, TypeError):
+            plan = cast("dict[str, object]", value_of((self._folder(run_id) / PLAN).read_bytes()))
+            return [str(plan["id"])]
+        except (OSError, ValueError, LookupError, TypeError):
             listed = await self._engine.containers(f"{RUN}={run_id}")
             return [str(one.get("Id")) for one in listed if is_ours(one.get("Names"), run_id)]

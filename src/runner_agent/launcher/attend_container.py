@@ -5,7 +5,6 @@ is away or restarted costs nothing but its own knowledge. Where the container's 
 signalled from here, the Engine is asked instead.
 """
 
-import json
 import os
 import select
 import signal
@@ -15,7 +14,7 @@ from runner_agent.launcher import box, loglines, procs, records
 from runner_agent.launcher.attend import Pause, Wishes, ended_by, say, until_over
 from runner_agent.launcher.engine import Away, Engine, Refusal, Streams, lives, state_of
 from runner_agent.launcher.inmate import Inmate
-from runner_agent.launcher.wire import cast
+from runner_agent.launcher.wire import cast, value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Attendant:
         """Raises OSError."""
         self._wishes = Wishes()
         with open(f"{folder}/{PLAN}", "rb") as file:
-            plan = cast("dict[str, str]", json.load(file))
+            plan = cast("dict[str, str]", value_of(file.read()))
         self._folder = folder
         self._engine = Engine(plan["engine"])
         self._path = f"/containers/{plan['id']}"

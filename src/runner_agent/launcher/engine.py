@@ -7,7 +7,7 @@ import json
 import socket
 import time
 
-from runner_agent.launcher.wire import Message, cast
+from runner_agent.launcher.wire import Message, cast, value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,9 +131,10 @@ class Engine:
         """Raises Away for one that was cut off, Refusal for what is none."""
         text = told.strip()
         try:
-            value: object = json.loads(text) if text else {}
-        except (ValueError, RecursionError):
-            if text[:1] in (b"{", b"[") and text[-1:] not in (b"}", b"]"):
+            value: object = value_of(text) if text else {}
+        except ValueError as error:
+            cut = text[:1] in (b"{", b"[") and text[-1:] not in (b"}", b"]")
+            if cut and type(error) is not ValueError:  # that is one of JSON or of UTF-8, as one cut off has
                 raise self._away(ConnectionResetError("it hung up in the middle of an answer")) from None
             raise self._strange(f"no JSON{_beginning(told)}") from None
         return value
@@ -277,7 +278,7 @@ def _beginning(body: bytes) -> str:
 def _sentence(body: bytes) -> str:
     """The Engine's own words; "" if these are not its words."""
     try:
-        value: object = json.loads(body)
+        value = value_of(body)
     except ValueError:
         return ""
     return str(cast("Message", value).get("message") or "").strip() if isinstance(value, dict) else ""

@@ -11,6 +11,7 @@ import os
 __all__ = (
     "KILL", "LINGER", "LOCK", "LOG", "MAX_FRAME", "SOCKET", "TERMINATE", "UNLINGER", "UNSHARED", "VERSION",
     "Frames", "Message", "Refused", "cast", "command", "encode", "parse", "reach",
+    "value_of",
 )  # fmt: skip
 
 TYPE_CHECKING = False
@@ -87,12 +88,23 @@ class Frames:
 def parse(body: bytes) -> Message:
     """A JSON object. Raises Refused for anything else."""
     try:
-        message: object = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        message = value_of(body)
+    except ValueError as error:
         raise Refused("invalid", f"not JSON: {error}") from None
     if not isinstance(message, dict):
         raise Refused("invalid", "not a JSON object")
     return cast("Message", message)
+
+
+def value_of(text: bytes) -> object:
+    """JSON that somebody else may have written: the launcher reads all of it here.
+
+    Raises ValueError, also for what nests more deeply than the standard library reads.
+    """
+    try:
+        return cast("object", json.loads(text))
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
 
 
 def reach(act: "Callable[[str], object]", folder: str) -> None:
