@@ -39,12 +39,23 @@ STRANGE = {
     "refused without words": http("400 Bad Request", b"{}"),
     "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
     "a status of its own": http("299 Fine", b"\xff\xfe"),
+    "refused by an object": http("500 Oops", b'{"message":{"a":1}}'),
+    "refused by null": http("500 Oops", b'{"message":null}'),
+    "refused by a number": http("400 Bad Request", b'{"message":7}'),
+    "refused by what is no JSON": http("409 Conflict", b"busy"),
+    "deep": http("200 OK", DEEP),
+    "deep without an end": http("200 OK", DEEP[:5000]),
+    "refused deeply": http("500 Oops", DEEP),
 }
 LATER = {
     "hung up": b"",
     "hung up in the head": b"HTTP/1.1 200 OK\r\nContent-",
     "hung up in the middle": http("200 OK", b'{"Id": "x"}')[:-4],
     "bad gateway": http("502 Bad Gateway", b"<html>later</html>", "text/html"),
+    "unavailable in other words": http("503 Service Unavailable", b'{"error":"overloaded"}'),
+    "unavailable without words": http("503 Service Unavailable", b"busy"),
+    "unavailable deeply": http("503 Service Unavailable", DEEP),
+    "asked too often": http("429 Too Many Requests", b'{"message":"not so fast"}'),
     "unavailable": http("503 Service Unavailable", b"", "text/plain"),
     "containerd is away": http(
         "500 Oops", b'{"message":"connection error: desc = \\"transport: Error while dialing dial unix\\""}'
@@ -61,6 +72,7 @@ async def test_what_the_daemon_asks_fails_at_once(told: bytes, scratch: Path) ->
                 with pytest.raises(CannotStart) as caught:
                     await ask
                 assert len(str(caught.value)) < 600
+                assert "is not understood" in str(caught.value)
             with pytest.raises(CannotStart):
                 await engine.containers("a=b")
             with pytest.raises(CannotStart):
@@ -121,6 +133,12 @@ def test_what_an_attendant_asks_is_refused(told: bytes, scratch: Path) -> None:
             look(address, Selector("dev"), Path("/w"), {})
         with pytest.raises(Refusal):
             look(address, Selector("label=a=b"), Path("/w"), {})
+
+
+@pytest.mark.parametrize("state", [7, {"ExitCode": None}, {"ExitCode": "0"}])
+def test_a_state_that_is_none_is_refused(state: object) -> None:
+    with pytest.raises(Refusal, match="is not understood"):
+        client.state_of({"State": state})
 
 
 @pytest.mark.parametrize("told", LATER.values(), ids=LATER)

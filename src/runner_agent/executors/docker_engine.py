@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, cast
 from runner_agent.executors.docker_address import Choice
 from runner_agent.executors.docker_login import login, with_registry
 from runner_agent.executors.docker_words import away, cannot_pull, explained, strange
-from runner_agent.launcher.engine import later
-from runner_agent.model.errors import CannotStart, Unavailable
+from runner_agent.launcher.engine import beginning, later, sentence
+from runner_agent.model.errors import CannotStart, RunnerError, Unavailable
 from runner_agent.model.frozen import dataclass
 
 if TYPE_CHECKING:
     from aiodocker import Docker, DockerError
     from aiodocker.types import JSONValue
-    from aiohttp import TraceRequestRedirectParams
+    from aiohttp import TraceRequestEndParams, TraceRequestRedirectParams
 
 PATIENCE = 60.0
 """Seconds for an answer other than a pull's."""
@@ -92,7 +92,7 @@ class DockerEngine:
                     steps += 1
                     yield _layer(_mapping(step))
             except DockerError as error:
-                if error.status == _CANNOT_CONNECT or later(error.status, error.message):
+                if error.status == _CANNOT_CONNECT or later(error.status, _words(error)):
                     raise
                 raise CannotStart(cannot_pull(image, _words(error))) from None
         if not await self.has_image(image):  # the end of a stream does not say whether it was cut
@@ -155,22 +155,24 @@ class DockerEngine:
 
     @asynccontextmanager
     async def _asked(self, image: str) -> AsyncGenerator["Docker"]:
-        """The client, and its errors in our terms."""
+        """The client, and its errors in our terms: all of them, as an answer can be anything."""
         import aiohttp
         from aiodocker import DockerError
 
         address = self.address
         try:
             yield await self._client(address)
+        except RunnerError:
+            raise
         except DockerError as error:
             if error.status == _CANNOT_CONNECT:
                 raise _away(address, error) from None
-            if later(error.status, error.message):
+            if later(error.status, _words(error)):
                 raise Unavailable(f"the Docker Engine cannot do it now: {_words(error)}") from None
             raise CannotStart(explained(_words(error), image)) from None
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
             raise _away(address, error) from None
-        except (aiohttp.ClientError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001  the library reads what came as it likes
             raise CannotStart(strange(address, _what(error))) from None
 
     async def _client(self, address: str) -> "Docker":
@@ -183,6 +185,7 @@ class DockerEngine:
             docker = Docker(url=address, timeout=aiohttp.ClientTimeout(total=PATIENCE))
             watch = aiohttp.TraceConfig()
             watch.on_request_redirect.append(_sent_elsewhere)
+            watch.on_request_end.append(_refused)
             watch.freeze()
             docker.session.trace_configs.append(watch)
             self._docker, self._address = docker, address
@@ -198,19 +201,37 @@ async def _sent_elsewhere(_: object, __: object, told: "TraceRequestRedirectPara
     )
 
 
+async def _refused(_: object, __: object, told: "TraceRequestEndParams") -> None:
+    """Read as an attendant reads it: the library takes a refusal for one of an Engine, whatever it says."""
+    from aiodocker import DockerError
+
+    status = told.response.status
+    if status < 400:
+        return
+    body = await told.response.read()
+    text = sentence(body)
+    if text or later(status, ""):
+        raise DockerError(status, text)
+    raise ValueError(f"status {status}{beginning(body)}")
+
+
 def _status(error: "DockerError") -> int:
     """As Docker would have it. That there is no such thing counts in the Engine's own words only."""
-    said = error.message.lower()
+    said = _words(error).lower()
     status = next((status for mark, status in _MEANT if mark in said), error.status)
     return _UNKNOWN if status == 404 and "no such" not in said else status
 
 
 def _words(error: "DockerError") -> str:
-    return error.message.strip() or f"status {error.status}"
+    """The Engine's; in the stream of a pull they can be anything, which is shown as it came."""
+    message: object = error.message
+    return str(message).strip() or f"status {error.status}"
 
 
 def _what(error: Exception) -> str:
     """Of an answer that could not be read."""
+    if isinstance(error, RecursionError):
+        return "it nests too deeply"
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
 
 

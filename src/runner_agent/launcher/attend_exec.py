@@ -15,12 +15,12 @@ import time
 from runner_agent.launcher import attend, records
 from runner_agent.launcher.bury import bury
 from runner_agent.launcher.cage import Cage
-from runner_agent.launcher.engine import Away, Engine, Refusal
+from runner_agent.launcher.engine import Away, Engine, Refusal, number_of
 from runner_agent.launcher.gate import GO, PIPE, SCRIPT, CannotAttend, Task, at_gate
 from runner_agent.launcher.inside import Inside
 from runner_agent.launcher.mirror import Mirror
 from runner_agent.launcher.watched import Watched
-from runner_agent.launcher.wire import Message, cast
+from runner_agent.launcher.wire import Message
 
 HELD, WORD = "held", "word"
 """In the run's folder: what is held of it once it begins, and a FIFO that is hung up then or when it never
@@ -115,7 +115,7 @@ class Attendant:
 
     def _found(self) -> Watched:
         """The process behind the gate, as this machine knows it. Raises CannotAttend, Away, Refusal."""
-        pid = cast("int", self._told("Pid", unless=0))
+        pid = self._told("Pid", unless=0)
         mark = f"RUNNER_AGENT_RUN_ID={self._task.run_id}".encode()
         try:
             found = Watched(pid)
@@ -128,7 +128,7 @@ class Attendant:
             )
         return found
 
-    def _told(self, field: str, *, unless: object) -> object:
+    def _told(self, field: str, *, unless: object) -> int:
         """What the Engine knows of the command, once that is other than `unless`. Raises Away, Refusal."""
         engine = Engine(self._task.engine)
         end = time.monotonic() + _TELLING
@@ -136,7 +136,7 @@ class Attendant:
         while True:
             told = engine.ask("GET", f"/exec/{self._exec}/json").get(field)
             if told not in (unless, None) or time.monotonic() > end:
-                return told or 0
+                return number_of(told or 0, field)
             time.sleep(pause)
             pause = min(2 * pause, 0.25)
 
@@ -188,7 +188,7 @@ class Attendant:
         if status is None:
             try:
                 self._told("Running", unless=True)
-                told = attend.ended_by(cast("int", self._told("ExitCode", unless=None)))
+                told = attend.ended_by(self._told("ExitCode", unless=None))
             except (Away, Refusal) as error:
                 return {"how": "lost", "reason": f"how it ended is unknown: {error}"}
         elif os.WIFSIGNALED(status):

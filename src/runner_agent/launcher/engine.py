@@ -19,7 +19,7 @@ _LONGEST_SOCKET = 107
 _MOST_HEAD, _MOST_BODY = 1 << 16, 1 << 26
 _ALSO_GOOD = (101, 304)
 """Of a connection that is kept, and of what is so already."""
-_LATER = (502, 503, 504)
+_LATER = (429, 502, 503, 504)
 _LATER_WORDS = ("connection error: desc", "transport is closing", "code = unavailable", "containerd.sock")
 """Of an Engine whose containerd is away."""
 STRANGE = 0
@@ -136,16 +136,16 @@ class Engine:
             cut = text[:1] in (b"{", b"[") and text[-1:] not in (b"}", b"]")
             if cut and type(error) is not ValueError:  # that is one of JSON or of UTF-8, as one cut off has
                 raise self._away(ConnectionResetError("it hung up in the middle of an answer")) from None
-            raise self._strange(f"no JSON{_beginning(told)}") from None
+            raise self._strange(f"no JSON{beginning(told)}") from None
         return value
 
     def _refusal(self, status: int, body: bytes) -> "Away | Refusal":
         """What an answer of this status means."""
-        text = _sentence(body)
+        text = sentence(body)
         if later(status, text):
             return Away(f"the Docker Engine at {self.address} asks to be tried later: {text or status}")
         if not text or status < 400:
-            return self._strange(f"status {status}{_beginning(body)}")
+            return self._strange(f"status {status}{beginning(body)}")
         return Refusal(404 if "no such container" in text.lower() else status, text)
 
     def _away(self, error: OSError | ValueError) -> Away:
@@ -170,7 +170,16 @@ def later(status: int, text: str) -> bool:
 
 def state_of(told: Message) -> Message:
     """Of an inspected container. Raises Refusal."""
-    return _part(told, "State")
+    state = _part(told, "State")
+    number_of(state.get("ExitCode", 0), "ExitCode")
+    return state
+
+
+def number_of(value: object, what: str) -> int:
+    """A whole number. Raises Refusal for anything else, `what` it should have been."""
+    if not isinstance(value, int):
+        raise Refusal(STRANGE, f"the Docker Engine's answer is not understood: {what} is no number")
+    return value
 
 
 def object_of(value: object, what: str) -> Message:
@@ -254,7 +263,7 @@ def _head(connection: socket.socket, end: float) -> tuple[int, bytes]:
     head, _, begun = answer.partition(b"\r\n\r\n")
     fields = head.split(b" ", 2)
     if len(fields) < 2 or not fields[0].startswith(b"HTTP/") or not fields[1][:3].isdigit():
-        raise ValueError(f"no HTTP{_beginning(answer)}")
+        raise ValueError(f"no HTTP{beginning(answer)}")
     return int(fields[1][:3]), begun
 
 
@@ -269,16 +278,17 @@ def _rest(connection: socket.socket, begun: bytes, end: float) -> bytes:
     return b"".join(parts)
 
 
-def _beginning(body: bytes) -> str:
+def beginning(body: bytes) -> str:
     """Of an answer, for a message: one line of it."""
     text = " ".join(body[:80].decode("utf-8", "replace").split())
     return f": {text!r}" if text else ""
 
 
-def _sentence(body: bytes) -> str:
+def sentence(body: bytes) -> str:
     """The Engine's own words; "" if these are not its words."""
     try:
         value = value_of(body)
     except ValueError:
         return ""
-    return str(cast("Message", value).get("message") or "").strip() if isinstance(value, dict) else ""
+    text = cast("Message", value).get("message") if isinstance(value, dict) else ""
+    return text.strip() if isinstance(text, str) else ""

@@ -17,6 +17,8 @@ _GATE = (
 """For FIFO, shell and script. Of the command's own variables it touches only those to be unset."""
 _TO_BEGIN = 60.0
 """Seconds for a started gate to say that it waits."""
+_LONGEST = 1000
+"""Characters of what is not understood that a message shows."""
 PREFIX = "RA_"
 """Of the command's variables in our own environment: none of them is to be understood by this program."""
 
@@ -90,7 +92,7 @@ def at_gate(task: Task) -> tuple[str, socket.socket]:
 
 def _plainly(said: str, task: Task) -> str:
     """What the Engine and its runtime say when they cannot start a command, in our words where we know."""
-    said = " ".join(said.replace(READY.decode(), "").split())
+    said = " ".join(said.replace(READY.decode(), "").split())[:_LONGEST]
     low = said.lower()
     if "chdir to cwd" in low or "working directory" in low:
         return f"cannot enter the working directory {task.cwd} in {task.name}: {said}"
