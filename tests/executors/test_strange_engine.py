@@ -175,6 +175,43 @@ def test_doctor_says_so_too(told: bytes, scratch: Path) -> None:
         assert finding.advice
 
 
+# --- addresses
+
+
+@pytest.mark.parametrize(
+    ("named", "address"),
+    [
+        ("tcp://localhost", "tcp://localhost:2375"),
+        ("tcp://127.0.0.1/", "tcp://127.0.0.1:2375"),
+        ("tcp://localhost:", "tcp://localhost:2375"),
+        ("tcp://[::1]", "tcp://[::1]:2375"),
+        ("tcp://[::1]:99/", "tcp://[::1]:99"),
+        ("tcp://", "tcp://localhost:2375"),
+        ("tcp://:99", "tcp://localhost:99"),
+        ("http://localhost:99", "http://localhost:99"),
+        ("unix://", USUAL),
+        (" unix:///a/b ", "unix:///a/b"),
+    ],
+)
+def test_an_address_is_made_whole_as_the_docker_command_does(named: str, address: str) -> None:
+    assert Choice(named).address() == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("tcp://localhost:0", "tcp://localhost:65536", f"tcp://localhost:{'9' * 5000}", "tcp://localhost:x"),
+        *("tcp://localhost:99/path", "tcp://::1:99", "tcp://me@localhost:99", "http://localhost:99/?a"),
+        *("unix://relative", "unix://@abstract", "unix:///a/", "unix:///a\0b", f"unix:///{'x' * 200}"),
+        *("ssh://localhost", "fd://", "nonsense", "TCP://localhost"),
+    ],
+)
+async def test_an_address_that_can_never_be_asked_fails_at_once(address: str) -> None:
+    engine = DockerEngine(Choice(address))
+    with pytest.raises(CannotStart, match=r"cannot be used: .*; set DOCKER_HOST to unix:///path or tcp://"):
+        await engine.has_image("busybox")
+
+
 # --- contexts of the docker command
 
 

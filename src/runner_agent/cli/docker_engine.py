@@ -20,11 +20,15 @@ _NEED = "only needed for `runsOn.docker` and the dev container"
 def engine(choice: Choice) -> Finding:
     """Reachable or not."""
     try:
-        address = choice.address()
+        named = choice.named()
     except CannotStart as error:
         return broken(_CHECK, str(error), "until then runs in containers fail; other runs do not need it")
-    if address.startswith("ssh:"):
-        return remark(_CHECK, f"{address}: not asked", f"{_NEED}; over ssh only the docker command can ask")
+    if named.startswith("ssh:"):
+        return remark(_CHECK, f"{named}: not asked", f"{_NEED}; over ssh only the docker command can ask")
+    try:
+        address = choice.address()
+    except CannotStart as error:
+        return remark(_CHECK, str(error), _NEED)
     try:
         status, version = _ping(address)
     except PermissionError:
@@ -95,7 +99,5 @@ def _connected(address: str) -> socket.socket:
             connection.close()
             raise
         return connection
-    host, _, port = rest.rstrip("/").rpartition(":")
-    if kind not in {"tcp", "http"} or not port.isdigit():
-        raise ValueError("not an address that can be asked")
+    host, _, port = rest.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), PATIENCE)

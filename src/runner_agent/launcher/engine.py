@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 """Seconds for an answer. Starting a container takes half of one; on a machine that swaps, many."""
-_LONGEST_SOCKET = 107
+LONGEST_SOCKET = 107
+"""Bytes of a socket's path: the kernel takes no more."""
 _MOST_HEAD, _MOST_BODY = 1 << 16, 1 << 26
 _ALSO_GOOD = (101, 304)
 """Of a connection that is kept, and of what is so already."""
@@ -223,8 +224,8 @@ def _connect(address: str, within: float) -> socket.socket:
     """Raises OSError, and ValueError for what is no address."""
     kind, _, rest = address.partition("://")
     if kind == "unix":
-        if len(rest.encode("utf-8", "surrogateescape")) > _LONGEST_SOCKET:
-            raise ValueError(f"its path has more than {_LONGEST_SOCKET} bytes")
+        if len(rest.encode("utf-8", "surrogateescape")) > LONGEST_SOCKET:
+            raise ValueError(f"its path has more than {LONGEST_SOCKET} bytes")
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(within)
         try:
