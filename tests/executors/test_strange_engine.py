@@ -278,6 +278,23 @@ async def test_a_run_for_the_dev_container_fails_where_no_engine_answers(scratch
                 await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_run_fails_by_no_answer_from_before_it(scratch: Path) -> None:
+    """One answer of a container's restart, say: the Engine is asked anew, however long it is to be left."""
+    told = [STRANGE["redirection"]]
+    with answering(scratch, lambda _: told[0]) as address:
+        watch = DevContainerWatch(Selector("dev"), lambda: address, scratch, {})
+        task = asyncio.create_task(watch.run())
+        try:
+            async with asyncio.timeout(30):
+                with pytest.raises(CannotStart, match=r"status 301|301 Moved"):
+                    await watch.running(request(scratch))
+                told[0] = running_container("")
+                assert (await watch.running(request(scratch))).name == "dev"
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
 @pytest.mark.parametrize("label", ["[" * 3000, DEEP.decode(), '[{"remoteEnv":' * 3000])
 async def test_a_label_that_nests_too_deeply_says_nothing(scratch: Path, label: str) -> None:
     with answering(scratch, lambda _: running_container(label)) as address:

@@ -44,17 +44,23 @@ class DevContainerWatch:
         self.absence = f"the dev container {selector.text} has not been looked for yet"
         self.changed = Bell()
         self._trouble = ""
+        self._troubles = 0
+        self._hurry = asyncio.Event()
         self._away = False
 
     async def running(self, request: RunRequest) -> DevContainer:
-        """It, once it runs (rule 6.3). May be cancelled. Raises CannotStart where no Engine answers."""
+        """It, once it runs (rule 6.3). May be cancelled. Raises CannotStart where no Engine answers now."""
         if self.found is not None and not Path(f"/proc/{self.found.pid}").exists():
             await self.now()  # the word of its end may still be on its way: Podman's takes half a second
+        before = self._troubles
         while self.found is None:
-            if self._trouble:
+            if self._trouble and self._troubles > before:
                 raise CannotStart(self._trouble)
             heard = self.changed.rings
-            request.waits(self.absence)
+            if self._trouble:
+                self._hurry.set()  # it may be over
+            else:
+                request.waits(self.absence)
             await self.changed.wait(heard)
         request.waits("")
         return self.found
@@ -67,10 +73,11 @@ class DevContainerWatch:
 
     async def run(self) -> None:
         """Until cancelled."""
-        pause = FIRST
+        pause, address = FIRST, ""
         while True:
             try:
-                async with _events(self._address()) as events:
+                address = self._address()
+                async with _events(address) as events:
                     await self._look()
                     pause = FIRST
                     self._tell_back()
@@ -83,13 +90,16 @@ class DevContainerWatch:
                             pass
                         await self._look()
             except OSError as error:
-                words = away(self._address(), error.errno, str(error) or "no answer in time")
+                words = away(address, error.errno, str(error) or "no answer in time")
                 self._tell_away(words, trouble=isinstance(error, PermissionError))
             except Away as error:
                 self._tell_away(str(error))
             except (Refusal, CannotStart, ValueError) as error:
                 self._tell_away(str(error), trouble=True)
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurry.wait()
+            self._hurry.clear()
             pause = min(2 * pause, LONGEST)
 
     async def _look(self) -> None:
@@ -109,7 +119,10 @@ class DevContainerWatch:
         if not self._away:
             self._away = True
             log.warning("the Docker Engine does not answer as one; looking again until it does", error=why)
+        self._troubles += trouble
         self._set(None, why, why if trouble else "")
+        if trouble:
+            self.changed.ring()  # the same once more is news for a run that waits for it
 
     def _tell_back(self) -> None:
         if self._away:
