@@ -168,7 +168,46 @@ def test_what_is_not_known_is_left_out_and_told() -> None:
 def test_nothing_runs_as_a_user_or_in_a_folder_that_is_not_known(name: str, text: str) -> None:
     one = found(metadata=[{name: text}])
     assert f"{name} has ${{" in one.refusal
-    assert "give the agent that variable, or write the value itself" in one.refusal
+    assert "write the value itself" in one.refusal
+    assert ("give the agent that variable" in one.refusal) is ("localEnv" in text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(True, "true"), (False, "false"), (7, "7"), (1.5, "1.5"), ("${localEnv:USER}", "me")]
+)
+def test_a_value_that_is_written_without_quotes_is_what_is_written(value: object, text: str) -> None:
+    """As the Dev Container CLI has it."""
+    assert found(metadata=[{"remoteEnv": {"X": value}}]).env["X"] == text
+
+
+def test_what_no_variable_can_hold_is_left_out_and_told() -> None:
+    env: dict[str, object] = {
+        "LIST": ["a"],
+        "OBJECT": {},
+        "NUL": "a\0b",
+        "HALF": "\ud800",
+        "A=B": "x",
+        "": "x",
+        "GOOD": "x",
+    }
+    one = found(metadata=[{"remoteEnv": env}])
+    assert dict(one.env) == {"GOOD": "x"}
+    told = "\n".join(one.warnings)
+    assert "remoteEnv.LIST has a list or an object for its value, which is no text; LIST is left out" in told
+    assert "remoteEnv.OBJECT has a list or an object" in told
+    assert "remoteEnv.NUL has a NUL byte, which cannot be passed on; NUL is left out" in told
+    assert "remoteEnv.HALF has half a surrogate pair, which is no text; HALF is left out" in told
+    assert "remoteEnv.A=B has a name that no variable can have" in told
+    assert len(one.warnings) == len(env) - 1
+
+
+@pytest.mark.parametrize("name", ["remoteUser", "workspaceFolder"])
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, "/a\0b"])
+def test_nothing_runs_where_user_or_folder_is_no_text(name: str, value: object) -> None:
+    refusal = found(metadata=[{name: value}]).refusal
+    assert refusal.startswith(f"devcontainer.json: {name} has a ")
+    assert "write the value itself" in refusal
+    assert found(metadata=[{"remoteUser": 1000}]).user == "1000"
 
 
 def test_a_container_of_an_image_that_was_a_dev_container_is_not_one() -> None:

@@ -61,7 +61,11 @@ def dev_container(choice: Choice, selector: str, workspace: Path) -> Finding:
     if found.refusal:
         return broken(check, found.refusal, "until then automations without `runsOn` fail")
     if found.warnings:
-        return remark(check, "; ".join(found.warnings), "give the agent those variables, or take them out")
+        return remark(
+            check,
+            "; ".join(found.warnings),
+            "give the agent what `localEnv` names; write the others themselves, or take them out",
+        )
     if not os.access(f"/proc/{found.pid}/root", os.R_OK):
         return remark(
             check,

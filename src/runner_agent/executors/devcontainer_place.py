@@ -9,7 +9,7 @@ from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import cast
 
-from runner_agent.executors.devcontainer_variables import LOCAL_FOLDER, Filled, Variables
+from runner_agent.executors.devcontainer_variables import LOCAL_FOLDER, Filled, Variables, named
 from runner_agent.kit.reading import value_of
 from runner_agent.model.frozen import dataclass
 
@@ -77,11 +77,16 @@ def of_inspection(told: Json, workspace: Path, environ: Mapping[str, str]) -> De
     entries = _entries(labels.get(METADATA, ""))
     local = labels.get(LOCAL_FOLDER) or str(workspace)
     known = Variables(environ, own, labels, local)
-    named = known.fill(_last(entries, "workspaceFolder"))
-    folder = named.text if named.text.startswith("/") else _seen(told, (str(workspace), local)) or bare.folder
+    wanted = known.of(_last(entries, "workspaceFolder"))
+    folder = (
+        wanted.text if wanted.text.startswith("/") else _seen(told, (str(workspace), local)) or bare.folder
+    )
     known = replace(known, container_folder=folder)
-    user = known.fill(_last(entries, "remoteUser"))
-    remote = {name: None if text is None else known.fill(text) for name, text in _remote_env(entries).items()}
+    user = known.of(_last(entries, "remoteUser"))
+    remote = {
+        name: None if value is None else named(name, known.of(value))
+        for name, value in _remote_env(entries).items()
+    }
     env = {name: one.text for name, one in remote.items() if one is not None and not _left_out(one)}
     return replace(
         bare,
@@ -90,7 +95,7 @@ def of_inspection(told: Json, workspace: Path, environ: Mapping[str, str]) -> De
         env=env,
         unset=tuple(name for name, one in remote.items() if one is None),
         path=str(env.get("PATH") or own.get("PATH", "")),
-        refusal=_refusal({"workspaceFolder": named, "remoteUser": user}),
+        refusal=_refusal({"workspaceFolder": wanted, "remoteUser": user}),
         warnings=tuple(_warnings(remote)),
     )
 
@@ -124,10 +129,10 @@ def _refusal(properties: Mapping[str, Filled]) -> str:
     faults = [f"{name} has {unknown.why}" for name, one in properties.items() for unknown in one.unknown]
     if not faults:
         return ""
-    return (
-        f"devcontainer.json: {'; '.join(faults)}; give the agent that variable, or write the value itself and"
-        " make the dev container anew"
-    )
+    lacking = any(unknown.empty for one in properties.values() for unknown in one.unknown)
+    give = "give the agent that variable, or " if lacking else ""
+    then = f"{give}write the value itself and make the dev container anew"
+    return f"devcontainer.json: {'; '.join(faults)}; {then}"
 
 
 def _warnings(remote: Mapping[str, Filled | None]) -> Iterator[str]:
@@ -165,17 +170,13 @@ def _entries(label: str) -> Sequence[Json]:
     return [_object(one) for one in (cast("list[object]", value) if isinstance(value, list) else [value])]
 
 
-def _last(entries: Sequence[Json], name: str) -> str:
-    return next((str(one[name]) for one in reversed(entries) if one.get(name)), "")
+def _last(entries: Sequence[Json], name: str) -> object:
+    return next((one[name] for one in reversed(entries) if one.get(name)), "")
 
 
-def _remote_env(entries: Sequence[Json]) -> dict[str, str | None]:
+def _remote_env(entries: Sequence[Json]) -> Json:
     """None for what is to be unset."""
-    found: dict[str, str | None] = {}
-    for entry in entries:
-        for name, text in _object(entry.get("remoteEnv")).items():
-            found[name] = None if text is None else str(text)
-    return found
+    return {name: value for entry in entries for name, value in _object(entry.get("remoteEnv")).items()}
 
 
 def _variables(items: Iterable[object]) -> dict[str, str]:

@@ -21,7 +21,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Why a variable has no value. `empty`: it then is the empty text, as an unset one is in a shell."""
+    """Why a variable has no value. `empty`: the agent lacks it; it then is the empty text, as in a shell."""
 
     why: str
     empty: bool = False
@@ -48,6 +48,16 @@ class Variables:
     labels: Mapping[str, str]
     local_folder: str
     container_folder: str = ""
+
+    def of(self, value: object) -> Filled:
+        """A property's value as text: numbers and `true` as they are written there, as the Dev Container CLI
+        has them.
+        """
+        if isinstance(value, list | dict):
+            return Filled("", (Unknown("a list or an object for its value, which is no text"),))
+        filled = self.fill(value if isinstance(value, str) else json.dumps(value))
+        fault = _unfit(filled.text)
+        return Filled("", (*filled.unknown, Unknown(fault))) if fault else filled
 
     def fill(self, text: str) -> Filled:
         """Every variable in the text. What is none of the specification's stays as it is."""
@@ -85,6 +95,24 @@ class Variables:
                 return _id(self.labels) or Unknown(f"the container has no label {LOCAL_FOLDER} to make it of")
             case _:
                 return None
+
+
+def named(name: str, value: Filled) -> Filled:
+    """The value, unless no variable can have such a name."""
+    if name and "=" not in name and not _unfit(name):
+        return value
+    return Filled("", (*value.unknown, Unknown("a name that no variable can have")))
+
+
+def _unfit(text: str) -> str:
+    """What no variable, path or user can hold; "" without it."""
+    if "\0" in text:
+        return "a NUL byte, which cannot be passed on"
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return "half a surrogate pair, which is no text"
+    return ""
 
 
 _ITSELF = "it is the property that names it"
