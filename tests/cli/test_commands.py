@@ -39,6 +39,20 @@ def _tree(group: LazyGroup, above: tuple[str, ...] = ()) -> Iterator[tuple[str, 
 COMMANDS = list(_tree(root))
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_no_option_takes_nothing_for_the_current_directory(command: tuple[str, ...]) -> None:
+    """Path("") is one; a script whose variable was empty would have its agent fill it."""
+    found: click.Command | None = root
+    for name in command:
+        assert isinstance(found, click.Group)
+        found = found.get_command(click.Context(found), name)
+    assert found is not None
+    for param in found.params:
+        if isinstance(param.type, click.Path):
+            with pytest.raises(click.BadParameter, match="it is empty; name a path"):
+                param.type.convert("", param, None)
+
+
 def test_the_interface_is_there() -> None:
     """Other people's scripts rely on these names."""
     both = ("list", "get", "start", "stop", "delete", "logs")
@@ -104,6 +118,7 @@ def test_the_help_of_the_root_lists_what_there_is(cli: Cli) -> None:
         (["trigger", "manual"], "'manual' is not one of"),
         (["service", "list", "-o", "xml"], "'xml' is not one of"),
         (["service", "list", "--address", "nonsense"], "unix:/path/to/api.sock or tcp:HOST:PORT"),
+        (["--state-dir", "", "status"], "Invalid value for '--state-dir': it is empty; name a path"),
     ],
 )
 def test_bad_usage(cli: Cli, args: list[str], message: str) -> None:
@@ -312,7 +327,7 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "s", "1d", "-1", "1m1h", "x", "1 m"])
+@pytest.mark.parametrize("text", ["", "s", "1d", "-1", "1m1h", "x", "1 m", "9" * 5_000])
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="120, 120s, 2m or 1h30m"):
         parse_duration(text)

@@ -32,7 +32,13 @@ def test_a_port_is_open_already(words: str, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    "words", ["environment port open", "environment port open 70000", "environment port open --name 1st x"]
+    "words",
+    [
+        "environment port open",
+        "environment port open 70000",
+        "environment port open --name 1st x",
+        pytest.param(f"environment port open {'9' * 5_000}", id="5000 digits"),
+    ],
 )
 def test_a_port_must_be_one(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer("gitpod", words.split()) == 2

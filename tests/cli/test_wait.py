@@ -162,6 +162,7 @@ def test_ports(cli: Cli, fake: FakeAgent) -> None:
         (["web", "--for", "raedy"], "is none of ready, running"),
         (["web", "--for", "log=("], "not a regular expression"),
         (["web", "--for", "port=0"], "is none of"),
+        pytest.param(["web", "--for", f"port={'9' * 5_000}"], "is none of", id="5000 digits"),
         (["web"], "--for"),
         (["build", "--for", "ready"], "Only services are ready"),
         (["web", "--for", "succeeded"], "only tasks succeed"),

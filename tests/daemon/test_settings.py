@@ -137,6 +137,7 @@ def test_lists_and_maps(tmp_path: Path) -> None:
         "http://x:1",
         "tcp:h:2-1",
         "tcp:h:1-x",
+        pytest.param(f"tcp:h:{'9' * 5_000}", id="5000 digits"),
     ],
 )
 def test_an_address_that_is_none(text: str) -> None:

@@ -113,15 +113,36 @@ def test_sizes_that_are_none(tmp_path: Path, text: str) -> None:
         ("service_stop_grace: -1", "config.yaml:1:21: service_stop_grace: must be a duration"),
         ("prebuild: perhaps", "config.yaml:1:11: prebuild: must be true or false"),
         ("listen: {a: b}", "config.yaml:1:9: listen: must be a list, not a map"),
-        ("listen: [8080]", "config.yaml:1:10: listen[0]: must be text, not the number 8080"),
+        (
+            "listen: [8080]",
+            "config.yaml:1:9: listen: cannot listen on '8080': give unix:PATH or tcp:HOST:PORT",
+        ),
         ("environment: x", "config.yaml:1:14: environment: must be NAME=VALUE"),
         ("run_limits: {pids_max: 0400}", "config.yaml:1:13: run_limits: pids_max must be a whole number"),
-        ("devcontainer:", "config.yaml:1:14: devcontainer: must be text, not nothing"),
+        (
+            "devcontainer:",
+            "config.yaml:1:14: devcontainer: must have a value, not nothing; remove it or give one",
+        ),
+        ("log_cap: null", "config.yaml:1:10: log_cap: must have a value, not nothing; remove it or give one"),
+        ("service_stop_grace: ~", "config.yaml:1:21: service_stop_grace: must have a value"),
+        ("executions_kept:", "config.yaml:1:17: executions_kept: must have a value"),
+        ("token:", "config.yaml:1:7: token: must have a value, not nothing; remove it or give one"),
+        ("run_limits: {pids_max: ~}", "config.yaml:1:24: run_limits.pids_max: must have a value"),
+        ("secrets: {user: ~}", "config.yaml:1:17: secrets.user: must have a value"),
+        ("listen: [~]", "config.yaml:1:10: listen[0]: must have a value"),
+        ("fire: 10", "config.yaml:1:7: fire: '10' is not an event that can be fired; events are "),
+        ("fire: [10]", "config.yaml:1:7: fire: '10' is not an event that can be fired; events are "),
+        ("log_level: off", "config.yaml:1:12: log_level: must be one of debug, info, warning, error"),
+        ("environment: [A=x, B=y, A=z]", "config.yaml:1:25: environment[2]: A must be given once"),
+        ("environment: 'A=x,A=y'", "config.yaml:1:14: environment: 'A' is given twice; remove one"),
+        ("state_dir: ''", "config.yaml:1:12: state_dir: must name a path, not nothing"),
+        ("workspace: ''", "config.yaml:1:12: workspace: must name a path, not nothing"),
+        ("automations: ''", "config.yaml:1:14: automations: must name a path, not nothing"),
         ("- a", "config.yaml:1:1: must be a map of settings, found a list"),
         ("environment:\n\tA: b", "config.yaml:2:1: not YAML"),
         ("shell: *a", "config.yaml:1:8: *a has no anchor"),
         ("shell: !!python/name:os.system x", "config.yaml:1:8: the tag"),
-        ("a: b\n---\nc: d", "config.yaml:2:1: a second document"),
+        ("a: b\n---\nc: d", "config.yaml:2:1: a second document begins here; a file holds one"),
         (b"shell: \xff", "config.yaml:1:1: not UTF-8"),
         ("x" * 2_000_000, "config.yaml: cannot be read (it is larger than 1 MiB)"),
     ],
@@ -165,3 +186,32 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 def test_an_environment_by_a_variable(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidArgument, match="RUNNER_AGENT_ENVIRONMENT"):
         loaded(tmp_path, "", RUNNER_AGENT_ENVIRONMENT=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"a":' * 100_000, "must be NAME=VALUE, several parted by commas, or JSON"),
+        ('{"A": ' + "9" * 5_000 + "}", "must be NAME=VALUE, several parted by commas, or JSON"),
+        ('{"A": "b", "A": "c"}', "'A' is given twice; remove one"),
+        ('{"A": "\\ud800"}', "'A' holds half a surrogate pair, which is no text; remove it"),
+        ('{"\\udfff": "a"}', "holds half a surrogate pair, which is no text; remove it"),
+        ("A=x,B=y, A=z", "'A' is given twice; remove one"),
+    ],
+)
+def test_an_environment_as_text_that_is_none(tmp_path: Path, text: str, told: str) -> None:
+    """In the file as in a variable; every run would fail for it, or the agent."""
+    assert told in refused(tmp_path, f"environment: '{text}'")[0]
+    with pytest.raises(InvalidArgument, match="RUNNER_AGENT_ENVIRONMENT") as caught:
+        loaded(tmp_path, "", RUNNER_AGENT_ENVIRONMENT=text)
+    assert told in str(caught.value)
+
+
+def test_bytes_that_are_no_utf_8_are_passed_on(tmp_path: Path) -> None:
+    """A run can have them, if the agent's own environment has."""
+    assert loaded(tmp_path, "", RUNNER_AGENT_ENVIRONMENT="A=\udcff").environment == {"A": "\udcff"}
+
+
+def test_an_empty_variable_is_one_that_is_not_set(tmp_path: Path) -> None:
+    settings = loaded(tmp_path, "state_dir: /s", RUNNER_AGENT_STATE_DIR="", RUNNER_AGENT_CONFIG="")
+    assert settings.state_dir == Path("/s")

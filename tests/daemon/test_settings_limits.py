@@ -40,6 +40,7 @@ def test_a_list_in_the_environment_wins(tmp_path: Path) -> None:
         ("{cpu_max: 0}", "cpu_max must be a number of processors"),
         ("{cpu_max: nan}", "cpu_max must be a number of processors"),
         ("{cpu_weight: 20000}", "cpu_weight must be a whole number from 1 to 10000"),
+        (f"{{pids_max: {'9' * 5_000}}}", "pids_max must be a whole number from 8 to 4194304, not '9999"),
         ("{pids_max: 2}", "pids_max must be a whole number from 8"),
         ("{oom_group: maybe}", "oom_group must be true or false"),
         ("512M", "must be NAME=VALUE"),
@@ -50,6 +51,13 @@ def test_what_is_none_is_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(InvalidArgument, match="run_limits") as error:
         loaded(tmp_path, f"run_limits: {text}")
     assert told in str(error.value)
+
+
+def test_a_limit_given_twice(tmp_path: Path) -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"RUNNER_AGENT_RUN_LIMITS: run_limits: 'memory_max' is given twice"
+    ):
+        loaded(tmp_path, "", RUNNER_AGENT_RUN_LIMITS="memory_max=512M,memory_max=1G")
 
 
 def test_a_cgroup_is_auto_none_or_a_path(tmp_path: Path) -> None:

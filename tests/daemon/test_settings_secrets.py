@@ -58,7 +58,7 @@ def test_the_same_by_environment_variables(tmp_path: Path) -> None:
         ("secrets: {team: /x}", "'team' is not a scope; scopes are user, project, organization"),
         ("secrets: {user: hunter2}", "must name the absolute path of the folder for user"),
         ("secrets: [/x]", "must be a map, not a list"),
-        ("secrets: {user: 1}", "must be text, not the number 1"),
+        ("secrets: {user: 1}", "must name the absolute path of the folder for user"),
         ("secret_environment: {'A=B': " + ID + "}", "'A=B' is no name of a variable"),
         ("secret_environment: {A: hunter2}", "must give A the id of a secret"),
     ],

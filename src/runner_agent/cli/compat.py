@@ -46,7 +46,7 @@ def _open_port(name: str, words: Sequence[str]) -> int:
         print(_usage(name))
         return DONE
     number = next((word for word in words if word.isascii() and word.isdigit()), "")
-    if not number or not 1 <= int(number) <= 65535:
+    if not number or len(number) > 5 or not 1 <= int(number) <= 65535:
         return _refuse(name, f"Which port? Write `{name} environment port open 3000`.")
     print(f"http://localhost:{int(number)}")
     return DONE

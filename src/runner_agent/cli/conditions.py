@@ -65,7 +65,7 @@ def parse(text: str) -> Condition:
             raise ValueError(f"{value!r} is not a regular expression: {error}") from None
     if kind == "port" and not equals:
         return Condition(kind)
-    if kind == "port" and value.isascii() and value.isdecimal() and 1 <= int(value) <= 65535:
+    if kind == "port" and re.fullmatch("[0-9]{1,5}", value) and 1 <= int(value) <= 65535:
         return Condition(kind, port=int(value))
     raise ValueError(f"{text!r} is none of {', '.join(PHASES)}, log=RE, port and port=N")
 

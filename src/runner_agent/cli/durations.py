@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
     _ParamType = click.ParamType  # generic only in newer releases
 
-_FORM = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_FORM = re.compile(r"(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12}(?:\.\d+)?)s?)?")
 
 
 def parse_duration(text: str) -> float:

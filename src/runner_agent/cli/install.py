@@ -14,7 +14,7 @@ import click
 from runner_agent.cli import installation as machine
 from runner_agent.cli.exits import FAILED, INVALID, Quit
 from runner_agent.cli.installation import Change
-from runner_agent.cli.options import FOLDER
+from runner_agent.cli.options import FOLDER, NamedPath
 from runner_agent.cli.terminal import note, out
 from runner_agent.cli.unit_files import (
     AGENT,
@@ -44,7 +44,7 @@ RestartMaxDelaySec=30s
 ROOT = click.Option(
     ["--root"],
     default="/",
-    type=click.Path(path_type=Path, readable=False, resolve_path=True),  # programs are told of it, too
+    type=NamedPath(path_type=Path, readable=False, resolve_path=True),  # programs are told of it, too
     metavar="DIR",
     help="Change the system below DIR, that does not run.",
 )

@@ -17,7 +17,19 @@ Command = Callable[..., None]
 
 ADDRESS_HELP = "The agent's address: unix:PATH or tcp:HOST:PORT."
 STATE_HELP = "State directory of the agent to talk to."
-FOLDER = click.Path(path_type=Path, readable=False)
+
+
+class NamedPath(click.Path):
+    """A path. "" is none, and would be the current directory: a script's variable was empty."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty; name a path, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = NamedPath(path_type=Path)
+FOLDER = NamedPath(path_type=Path, readable=False)
 """A state directory lets other users pass, and not list it: that click takes for unreadable."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from runner_agent.cli.exits import FAILED, Quit, all_wrong
-from runner_agent.cli.options import FOLDER
+from runner_agent.cli.options import FILE, FOLDER
 from runner_agent.cli.trigger_names import EVENTS
 
 _PR_SET_PDEATHSIG = 1
@@ -22,10 +22,8 @@ _PR_SET_PDEATHSIG = 1
     multiple=True,
     help="unix:PATH or tcp:HOST:PORT; of PORT-PORT the first that is free. May be repeated.",
 )
-@click.option(
-    "--automations", metavar="FILE", type=click.Path(path_type=Path), help="The file to apply at start."
-)
-@click.option("--config", metavar="FILE", type=click.Path(path_type=Path), help="Settings in YAML.")
+@click.option("--automations", metavar="FILE", type=FILE, help="The file to apply at start.")
+@click.option("--config", metavar="FILE", type=FILE, help="Settings in YAML.")
 @click.option(
     "--fire",
     metavar="EVENT",

@@ -14,7 +14,7 @@ from runner_agent.cli.completing import complete_file
 from runner_agent.cli.environs import given, wanted
 from runner_agent.cli.exits import INVALID, Quit, all_wrong
 from runner_agent.cli.files import STANDARD_INPUT, check
-from runner_agent.cli.options import FOLDER
+from runner_agent.cli.options import FILE, FOLDER
 from runner_agent.cli.showing import Order
 from runner_agent.cli.terminal import note
 from runner_agent.cli.trigger_names import EVENTS
@@ -66,7 +66,7 @@ USUAL = ("postDevcontainerStart", "postEnvironmentStart")
     "--env-file",
     metavar="F",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="Give commands the variables in F, as docker reads it. May be repeated.",
 )
 def up(

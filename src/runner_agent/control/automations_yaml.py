@@ -123,7 +123,7 @@ class _Builder:
         self._next(DocumentEndEvent)
         event = self._next()
         if not isinstance(event, StreamEndEvent):
-            raise Malformed(_mark(event), "a second document begins here; an automations file holds one")
+            raise Malformed(_mark(event), "a second document begins here; a file holds one")
         return root
 
     def _next(self, *expected: type[Event]) -> Event:

@@ -278,8 +278,9 @@ def parse_listen(text: str) -> Address:
 
 def ports_of(text: str) -> range:
     """The ports in `7780` or `7780-7799`; none where it is neither."""
-    first, dash, last = text.rpartition(":")[2].partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
+    ports = text.rpartition(":")[2]
+    first, dash, last = ports.partition("-")
+    if len(ports) > len("65535-65535") or not first.isdecimal() or (dash and not last.isdecimal()):
         return range(0)
-    ports = range(int(first), int(last or first) + 1)
-    return ports if ports and ports[-1] < 65536 else range(0)
+    found = range(int(first), int(last or first) + 1)
+    return found if found and found[-1] < 65536 else range(0)

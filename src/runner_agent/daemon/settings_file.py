@@ -40,9 +40,12 @@ _WORDS = frozenset(
             "prebuild",
             "run_limits",
         ),
+        *("log_level", "cgroup", "listen", "fire", "secrets"),
     }
 )
-"""Settings of numbers and switches, which YAML may take for what they are: the text is what counts."""
+"""Settings of numbers, switches and words of ours, which YAML may take for what they are: the text is what
+counts. To quote what is none of these would not help.
+"""
 _PRIVATE = frozenset({"token", "secret_environment"})
 """Settings whose values are not repeated: they are secrets, or somebody may have put one there."""
 
@@ -103,7 +106,7 @@ class _Refused(Exception):
     def told(self, name: str) -> str:
         """For people; less the value where that is private."""
         found = self.node.sort.value if isinstance(self.node, Scalar) else describe(self.node)
-        if name in _PRIVATE:
+        if name in _PRIVATE and found != Sort.NOTHING.value:
             return f"{self}, not a {found.removeprefix('a ')}; write it in quotes if it is one"
         return f"{self}, not {describe(self.node)}; {self.advice}".removesuffix("; ")
 
@@ -149,31 +152,41 @@ def _raw(name: str, node: Node) -> object:
         case Scalar():
             return _scalar(node, words=name in _WORDS)
         case Listing(items=items) if name == "environment":
-            return dict(_assignment(number, item) for number, item in enumerate(items))
+            return _assignments(items)
         case Listing(items=items) if name in _LISTS:
-            return [_scalar(item, f"[{number}]") for number, item in enumerate(items)]
+            return [_scalar(item, f"[{at}]", words=name in _WORDS) for at, item in enumerate(items)]
         case Mapping(pairs=pairs) if name in _MAPS:
-            return _texts(pairs, words=name in _WORDS)
+            return _texts(pairs, words=name in _WORDS, free=name == "environment")
         case _:
             wanted = "a map" if name in _MAPS else "a list" if name in _LISTS else "one value"
             raise _Refused(f"must be {wanted}", node)
 
 
-def _texts(pairs: tuple[tuple[Node, Node], ...], *, words: bool) -> dict[str, str]:
+def _texts(pairs: tuple[tuple[Node, Node], ...], *, words: bool, free: bool) -> dict[str, str]:
     texts: dict[str, str] = {}
     refused: list[_Refused] = []
     for key, value in pairs:
         try:
-            name = _scalar(key)
+            name = _scalar(key, words=words, free=free)
             if name in texts:
                 raise _Refused("must be given once", key, f".{name}", "remove one")
-            texts[name] = _scalar(value, f".{name}", words=words)
+            texts[name] = _scalar(value, f".{name}", words=words, free=free)
         except _Refused as one:
             refused.append(one)
     if refused:
         refused[0].others = refused[1:]
         raise refused[0]
     return texts
+
+
+def _assignments(items: tuple[Node, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number, item in enumerate(items):
+        name, value = _assignment(number, item)
+        if name in found:
+            raise _Refused(f"{name} must be given once", item, f"[{number}]", "remove one")
+        found[name] = value
+    return found
 
 
 def _assignment(number: int, item: Node) -> tuple[str, str]:
@@ -185,10 +198,14 @@ def _assignment(number: int, item: Node) -> tuple[str, str]:
     return name, value
 
 
-def _scalar(node: Node, below: str = "", *, words: bool = False) -> str:
-    """The text as it is written. Raises _Refused where YAML has made something else of it."""
+def _scalar(node: Node, below: str = "", *, words: bool = False, free: bool = False) -> str:
+    """The text as it is written. Raises _Refused where YAML has made something else of it. `free`: any text
+    will do, so the words for nothing are one in quotes.
+    """
     if not isinstance(node, Scalar):
         raise _Refused("must be text", node, below, "write it as one text")
+    if node.sort is Sort.NOTHING and not free:
+        raise _Refused("must have a value", node, below, "remove it or give one")
     if node.sort is Sort.NOTHING or (node.sort is not Sort.TEXT and not words):
         raise _Refused("must be text", node, below, f'write it in quotes: "{shorten(node.text)}"')
     return node.text

@@ -1,9 +1,10 @@
 """The setting that says what one run may use at most, as people write it: `512M`, `1.5`, `400`."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
+from runner_agent.control.documents import shorten
 from runner_agent.executors.delegated import RunLimits
 
 _SIZE = re.compile(r"(\d{1,20})([KMGT]?)(?:i?B)?", re.ASCII | re.IGNORECASE)
@@ -21,7 +22,7 @@ def parsed_limits(raw: object) -> RunLimits:
         parts = [item.strip().partition("=") for item in str(raw).split(",")]
         if not all(equals for _, equals, _ in parts):
             raise ValueError("must be NAME=VALUE, several parted by commas")
-        given = {name.strip(): value.strip() for name, _, value in parts}
+        given = once((name.strip(), value.strip()) for name, _, value in parts)
     if unknown := sorted(given.keys() - _LIMITS.keys()):
         raise ValueError(f"{unknown[0]!r} is not a limit; limits are {', '.join(sorted(_LIMITS))}")
     read: dict[str, object] = {}
@@ -29,8 +30,18 @@ def parsed_limits(raw: object) -> RunLimits:
         try:
             read[name] = _LIMITS[name](text)
         except ValueError as error:
-            raise ValueError(f"{name} {error}, not {text!r}") from None
+            raise ValueError(f"{name} {error}, not {shorten(text)!r}") from None
     return RunLimits(**read)  # type: ignore[arg-type]
+
+
+def once(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """As a map. Raises ValueError for a name that is given twice, as a file's schema does."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name!r} is given twice; remove one")
+        found[name] = value
+    return found
 
 
 def parsed_size(text: str, least: int) -> int:
@@ -61,10 +72,11 @@ def _processors(text: str) -> float:
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
+        number = int(text) if text.isdecimal() and len(text) <= len(str(most)) else -1
         # With a zero before it, it is an octal number to YAML, and to many people.
-        if not text.isdecimal() or text != str(int(text)) or not least <= int(text) <= most:
+        if text != str(number) or not least <= number <= most:
             raise ValueError(f"must be a whole number from {least} to {most}")
-        return int(text)
+        return number
 
     return read
 

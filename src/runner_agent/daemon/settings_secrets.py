@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from runner_agent.daemon.settings_limits import once
 from runner_agent.secrets.folders import Folder, Scope, is_secret_id
 
 CREDENTIAL = "runner-agent.{scope}_"
@@ -59,4 +60,4 @@ def _pairs(raw: object, form: str) -> dict[str, str]:
     parts = [item.strip().partition("=") for item in str(raw).split(",")]
     if not isinstance(raw, str) or not all(equals for _, equals, _ in parts):
         raise ValueError(f"must be {form}, several parted by commas")
-    return {name: value for name, _, value in parts}
+    return once((name, value) for name, _, value in parts)

@@ -1,12 +1,13 @@
 """One value of a setting, as it stands in a file or in the environment, to what the agent works with."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
 
 from runner_agent.control.durations import ACCEPTED, parse_duration
 from runner_agent.core.timing import NANOSECONDS
-from runner_agent.daemon.settings_limits import parsed_limits, parsed_size
+from runner_agent.daemon.settings_limits import once, parsed_limits, parsed_size
 from runner_agent.daemon.settings_secrets import parsed_environment, parsed_stores
 from runner_agent.executors.delegated import AUTO, NONE
 from runner_agent.logs.holes import GRAIN
@@ -50,7 +51,7 @@ def parsed(name: str, raw: object) -> object:
     if name in ("listen", "fire"):
         items = cast("list[object]", raw) if isinstance(raw, list) else str(raw).split(",")
         texts = tuple(str(item).strip() for item in items)
-        return tuple(trigger(text) for text in texts) if name == "fire" else texts
+        return tuple(trigger(text) for text in texts) if name == "fire" else _addresses(texts)
     if name == "environment":
         return _environment(raw)
     if name == "secrets":
@@ -63,11 +64,19 @@ def parsed(name: str, raw: object) -> object:
         raise ValueError(f"must be text, not {raw!r}")  # noqa: TRY004  a wrong value like any other here
     if "\0" in raw:
         raise ValueError("must not hold a NUL byte")
+    if name in PATHS and not raw:  # to pathlib it is the current directory
+        raise ValueError("must name a path, not nothing; remove it or give one")
     if name == "log_level" and raw.lower() not in _LEVELS:
         raise ValueError(f"must be one of {', '.join(_LEVELS)}, not {raw!r}")
     if name == "cgroup" and raw not in (AUTO, NONE) and not raw.startswith("/"):
         raise ValueError(f"must be auto, none or an absolute path, not {raw!r}")
     return Path(raw) if name in PATHS else raw
+
+
+def _addresses(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if odd := next((text for text in texts if not text.startswith(("unix:", "tcp:"))), None):
+        raise ValueError(f"cannot listen on {odd!r}: give unix:PATH or tcp:HOST:PORT")
+    return texts
 
 
 def _seconds(raw: object) -> float:
@@ -112,18 +121,27 @@ def _environment(raw: object) -> dict[str, str]:
         items = [item.partition("=") for item in str(raw).split(",")]
         if not all(equals for _, equals, _ in items):
             raise ValueError("must be NAME=VALUE, several parted by commas")
-        pairs = {name.strip(): value for name, _, value in items}
+        pairs = once((name.strip(), value) for name, _, value in items)
     for name, value in pairs.items():
         if not name or "=" in name or "\0" in name + value:
             raise ValueError(f"{name!r} cannot be a variable: names are not empty and hold no =, no NUL")
+        try:
+            (name + value).encode("utf-8", "surrogateescape")  # so stand bytes in the agent's own environment
+        except UnicodeEncodeError:
+            raise ValueError(f"{name!r} holds half a surrogate pair, which is no text; remove it") from None
     return dict(pairs)
 
 
 def _environment_in_json(text: str) -> dict[str, str]:
+    told = 'must be NAME=VALUE, several parted by commas, or JSON such as {"NAME": "VALUE"}'
+
+    def read(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
+        listed = list(pairs)
+        if not all(isinstance(value, str) for _, value in listed):
+            raise ValueError(told)
+        return once((name, str(value)) for name, value in listed)
+
     try:
-        pairs = cast("dict[str, object]", json.loads(text))
-    except ValueError:
-        pairs = {"": None}
-    if not all(isinstance(value, str) for value in pairs.values()):
-        raise ValueError('must be NAME=VALUE, several parted by commas, or JSON such as {"NAME": "VALUE"}')
-    return {name: str(value) for name, value in pairs.items()}
+        return cast("dict[str, str]", json.loads(text, object_pairs_hook=read, parse_int=float))
+    except (json.JSONDecodeError, RecursionError):
+        raise ValueError(told) from None
