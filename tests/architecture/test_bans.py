@@ -54,11 +54,11 @@ BANS = (
         only=("launcher",),
     ),
     Ban(
-        "commands are started by executors and the launcher; `up` starts an agent, and an agent itself anew; "
-        "process 1 makes room for a smaller one; an installation asks systemd",
+        "commands are started by executors and the launcher; `up` starts an agent, and an agent itself anew, "
+        "once it has asked; process 1 makes room for a smaller one; an installation asks systemd",
         (*SPAWNS, "asyncio.create_subprocess_*", "anyio.run_process", "anyio.open_process"),
         only=(
-            *("executors", "launcher", "daemon/run"),
+            *("executors", "launcher", "daemon/run", "daemon/reload"),
             *("cli/agent_process", "cli/first_process", "cli/installation"),
         ),
     ),

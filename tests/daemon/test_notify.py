@@ -30,6 +30,10 @@ def test_every_message(systemd: tuple[socket.socket, dict[str, str]]) -> None:
     assert listener.recv(4096) == b"STATUS=busy"
     notifier.alive("busy")
     assert listener.recv(4096) == b"WATCHDOG=1\nSTATUS=busy"
+    notifier.not_reloaded("log_cap is none")
+    assert listener.recv(4096) == b"STATUS=not reloaded: log_cap is none"
+    notifier.alive("busy")
+    assert listener.recv(4096) == b"WATCHDOG=1\nSTATUS=not reloaded (log_cap is none); busy"
     notifier.reloading()
     assert listener.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
     notifier.alive("amid a reload")

@@ -189,6 +189,29 @@ def test_sighup_keeps_every_run_and_the_pid(stage: Stage) -> None:
         assert (stage.workspace / name).read_text() == "began\n", "nothing is started twice"
 
 
+def test_a_reload_with_settings_that_cannot_be_used_is_refused(stage: Stage) -> None:
+    """Rule 7.2: the agent goes on, `systemctl reload` learns why, and a later reload takes hold."""
+    config, told = stage.daemon.base / "config.yaml", stage.state / "not-reloaded"
+    config.write_text("log_cap: 64M\n")
+    stage.start("--config", str(config), file=automations(services=(service_yaml("kept", "exec sleep 60"),)))
+    stage.agent.start_service(stage.id_of("kept"))
+    before, began = stage.await_phase("kept", "RUNNING"), (stage.state / "agent.json").stat().st_mtime_ns
+    config.write_text("log_cap: 10\nbogus: 1\n")
+    stage.daemon.process.send_signal(signal.SIGHUP)
+    wait_until(told.exists, 20)
+    assert told.read_text().startswith(f"{config}:2:1: bogus: is not a setting")
+    assert f"{config}:1:10: log_cap: must be a size" in told.read_text()
+    said = "error   not reloaded: the next program could not start reason="
+    wait_until(lambda: said in stage.daemon.stderr, 20)
+    assert stage.service("kept") == before
+    assert (stage.state / "agent.json").stat().st_mtime_ns == began
+    config.write_text("log_cap: 32M\n")
+    stage.daemon.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: (stage.state / "agent.json").stat().st_mtime_ns != began, 20)
+    assert not told.exists()
+    assert stage.service("kept") == before
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("after", [0.0, 0.05, 0.3])
 def test_a_stop_that_comes_during_a_reload_is_a_stop(

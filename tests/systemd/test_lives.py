@@ -215,6 +215,23 @@ def test_an_upgrade_takes_hold_by_reload_without_a_gap(shared: Installed) -> Non
     shared.cli("service", "stop", "upgraded", "--wait=100")
 
 
+def test_a_reload_that_cannot_be_fails_and_the_agent_goes_on(shared: Installed) -> None:
+    """Rule 7.2. Also under the unit's hardening; `systemctl status` says why until a reload takes hold."""
+    config = "/etc/runner-agent/config.yaml"
+    right, agent = shared.read(config), shared.main_pid()
+    try:
+        shared.write(config, f"{right}log_cap: 10\n")
+        assert shared.machine.run("systemctl", "reload", AGENT, check=False).returncode == 1
+        assert (shared.main_pid(), shared.machine.shows(AGENT, "ActiveState")) == (agent, "active")
+        assert "log_cap: must be a size" in shared.machine.shows(AGENT, "StatusText")
+        assert "Not reloaded: " in shared.machine.journal("-u", AGENT)
+        assert shared.cli("status").returncode == 0
+    finally:
+        shared.write(config, right)
+        shared.machine.systemctl("reload", AGENT)
+    assert shared.machine.shows(AGENT, "StatusText").startswith("ready: ")
+
+
 def _ask_until(shared: Installed, over: threading.Event, failures: list[str]) -> None:
     while not over.is_set():
         asked = shared.cli("service", "get", "upgraded", check=False)

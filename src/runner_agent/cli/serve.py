@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from runner_agent.cli.exits import FAILED, Quit, all_wrong
+from runner_agent.cli.exits import DONE, FAILED, Quit, all_wrong
 from runner_agent.cli.options import FILE, FOLDER
 from runner_agent.cli.trigger_names import EVENTS
 
 _PR_SET_PDEATHSIG = 1
 
 
+# long: its options and its help are most of it
 @click.command()
 @click.option("--state-dir", metavar="DIR", type=FOLDER, help="Where state and logs are kept.")
 @click.option("--workspace", metavar="DIR", type=FOLDER, help="Where commands run.")
@@ -31,6 +32,7 @@ _PR_SET_PDEATHSIG = 1
     type=click.Choice(EVENTS),
     help="Fire this when ready. May be repeated.",
 )
+@click.option("--check", is_flag=True, hidden=True, help="Only say whether it could start, for a reload.")
 @click.option("--stop-with", type=int, hidden=True, help="Stop in order when this parent process ends.")
 def serve(
     state_dir: Path | None,
@@ -39,6 +41,7 @@ def serve(
     automations: Path | None,
     config: Path | None,
     fire: tuple[str, ...],
+    check: bool,
     stop_with: int | None,
 ) -> int:
     """Run the agent.
@@ -51,7 +54,7 @@ def serve(
       runner-agent serve --workspace ~/project
       runner-agent serve --state-dir /tmp/agent --listen tcp:127.0.0.1:7780
     """
-    if stop_with is not None:
+    if stop_with is not None and not check:  # who asks for the check is not the parent
         _stop_with(stop_with)
     from runner_agent.daemon.lean import serve as run
     from runner_agent.daemon.settings import ServeOptions
@@ -66,6 +69,11 @@ def serve(
         fire=fire,
     )
     try:
+        if check:
+            from runner_agent.daemon.reload import check as look
+
+            look(options)
+            return DONE
         return run(options)
     except InvalidArgument as error:
         raise all_wrong(error) from None

@@ -10,7 +10,7 @@ from anyio import CancelScope
 from runner_agent import __version__
 from runner_agent.control.base import Caller
 from runner_agent.daemon.devcontainer import DevContainerStarts
-from runner_agent.daemon.files import remove_agent_file, write_agent_file
+from runner_agent.daemon.files import remove_agent_file, write_agent_file, write_not_reloaded
 from runner_agent.daemon.frontdoor import FrontDoor
 from runner_agent.daemon.housekeeping import Housekeeping
 from runner_agent.daemon.narrator import Narrator
@@ -111,6 +111,12 @@ class Agent:
         """
         self._parts.store.leave()
         return self._parts.listening.keep()
+
+    def stay(self, reason: str) -> None:
+        """Tell whoever wanted a reload that there is none."""
+        advice = "this agent goes on as it is; mend that, then reload again"
+        log.error("not reloaded: the next program could not start", reason=reason, advice=advice)
+        write_not_reloaded(self._parts.settings.state_dir, reason)
 
     def summary(self) -> str:
         """One line for `systemctl status`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner_agent.model.errors import StoreUnusable
 
-LOCK, AGENT_FILE, TOKEN, DATABASE, LOGS, RUNS, OUTPUTS, SIGNED_OUT = (
+LOCK, AGENT_FILE, TOKEN, DATABASE, LOGS, RUNS, OUTPUTS, SIGNED_OUT, NOT_RELOADED = (
     "agent.lock",
     "agent.json",
     "token",
@@ -21,6 +21,7 @@ LOCK, AGENT_FILE, TOKEN, DATABASE, LOGS, RUNS, OUTPUTS, SIGNED_OUT = (
     "runs",
     "outputs",
     "signed-out",
+    "not-reloaded",
 )
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -96,6 +97,8 @@ def write_atomically(path: Path, text: str, *, mode: int) -> None:
 
 def write_agent_file(state_dir: Path, addresses: Sequence[str], environment_id: str, version: str) -> None:
     """STATE/agent.json: where clients find this agent. Written when it is ready."""
+    with suppress(OSError):
+        (state_dir / NOT_RELOADED).unlink()
     content = {
         "pid": os.getpid(),
         "addresses": list(addresses),
@@ -103,6 +106,12 @@ def write_agent_file(state_dir: Path, addresses: Sequence[str], environment_id: 
         "version": version,
     }
     write_atomically(state_dir / AGENT_FILE, json.dumps(content) + "\n", mode=0o644)
+
+
+def write_not_reloaded(state_dir: Path, reason: str) -> None:
+    """STATE/not-reloaded: what `systemctl reload` fails with (systemd/reload waits for it)."""
+    with suppress(OSError):  # the log says it, too
+        write_atomically(state_dir / NOT_RELOADED, f"{reason}\n", mode=0o600)
 
 
 def remove_agent_file(state_dir: Path) -> None:

@@ -17,7 +17,7 @@ class Notifier:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._address = environ.get("NOTIFY_SOCKET", "")
-        self._is_ready = False
+        self._is_ready, self._remark = False, ""
         microseconds = environ.get("WATCHDOG_USEC", "0")
         mine = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self.watchdog_seconds = int(microseconds) / 1e6 if mine and microseconds.isdecimal() else 0.0
@@ -25,11 +25,16 @@ class Notifier:
     def ready(self, status: str) -> None:
         """The API answers and recovery is complete (rule 7.5)."""
         self._is_ready = True
-        self._send(f"READY=1\nSTATUS={status}")
+        self._send(f"READY=1\nSTATUS={self._remark}{status}")
 
     def status(self, text: str) -> None:
         """A line for `systemctl status`."""
         self._send(f"STATUS={text}")
+
+    def not_reloaded(self, reason: str) -> None:
+        """This program stays, and says so as long as it does."""
+        self._remark = f"not reloaded ({reason}); "
+        self.status(f"not reloaded: {reason}")
 
     def reloading(self) -> None:
         """The program is about to be executed anew (rule 7.2)."""
@@ -43,7 +48,8 @@ class Notifier:
 
     def alive(self, status: str = "") -> None:
         """The watchdog's proof of life; how things stand, unless that is starting or ending."""
-        self._send(f"WATCHDOG=1\nSTATUS={status}" if status and self._is_ready else "WATCHDOG=1")
+        told = f"\nSTATUS={self._remark}{status}" if status and self._is_ready else ""
+        self._send(f"WATCHDOG=1{told}")
 
     def _send(self, message: str) -> None:
         if not self._address:

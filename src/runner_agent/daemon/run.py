@@ -1,8 +1,9 @@
 """`serve`: one agent from its settings to its exit code, with its signals (rules 7.1, 7.2, 7.5).
 
 SIGTERM and SIGINT stop everything in order; a second SIGINT hastens. SIGHUP leaves every run alone and
-executes the program anew, which is how an upgrade takes hold. SIGUSR2 leaves every run alone and ends: the
-next agent takes them up. What is told to a program that is about to be another is heard by the other.
+executes the program anew, which is how an upgrade takes hold, unless that could not start. SIGUSR2 leaves
+every run alone and ends: the next agent takes them up. What is told to a program that is about to be another
+is heard by the other.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from runner_agent.daemon.descriptors import Trouble
 from runner_agent.daemon.inherited import Inherited, hand_over
 from runner_agent.daemon.journal import configure_log
 from runner_agent.daemon.notify import Notifier
+from runner_agent.daemon.reload import refusal
 from runner_agent.daemon.settings import ServeOptions, Settings, load
 from runner_agent.daemon.wiring import open_agent
 from runner_agent.kit.signals import Signals
@@ -109,16 +111,15 @@ def _leaves(group: ExceptionGroup[RunnerError]) -> list[RunnerError]:
 async def _until_told(agent: Agent, signals: Signals, notifier: Notifier) -> Outcome:
     """Ready, then watch, then down or again."""
     starting = asyncio.create_task(_become_ready(agent, notifier), name="start")
-    told = asyncio.create_task(signals.next(), name="signal")
     try:
-        await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
-        if starting.done():
-            starting.result()
-        first = await told
+        first = await _next(signals, starting)
+        while first is signal.SIGHUP and (reason := await refusal()):
+            agent.stay(reason)
+            notifier.not_reloaded(reason)
+            first = await _next(signals, starting)
     finally:
-        for task in (starting, told):
-            task.cancel()
-        await asyncio.gather(starting, told, return_exceptions=True)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
     if first is signal.SIGHUP:
         notifier.reloading()
         log.info("executing anew; runs go on")
@@ -132,6 +133,19 @@ async def _until_told(agent: Agent, signals: Signals, notifier: Notifier) -> Out
     await _bring_down(agent, signals)
     log.info("stopped")
     return Stopped()
+
+
+async def _next(signals: Signals, starting: asyncio.Task[None]) -> signal.Signals:
+    """The next signal, or what the start has failed with."""
+    told = asyncio.create_task(signals.next(), name="signal")
+    try:
+        await asyncio.wait({starting, told}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        return await told
+    finally:
+        told.cancel()
+        await asyncio.gather(told, return_exceptions=True)
 
 
 async def _become_ready(agent: Agent, notifier: Notifier) -> None:
