@@ -130,8 +130,8 @@ def hurry() -> None:
 
 
 def _never_waiting(fd: int) -> int:
-    """The pipe or terminal, opened once more so that no write to it waits; who else has it open is not touched.
-    Anything else, and what may not be opened, as it is.
+    """The pipe or terminal, opened once more so that no write to it waits; who else has it open is not
+    touched. Anything else, and what may not be opened, as it is.
     """
     if stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd):
         with suppress(OSError):
