@@ -14,6 +14,16 @@ wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """
 
 SCENES = {
+    "a child begins with none blocked": """
+import subprocess
+from runner_agent.kit.signals import unblock
+signals = Signals(*wanted)
+look = ["grep", "SigBlk", "/proc/self/status"]
+masks = [subprocess.check_output(look, preexec_fn=one).split()[1] for one in (None, unblock)]
+assert [int(mask, 16) for mask in masks] == [sum(1 << (one - 1) for one in wanted), 0], masks
+os.kill(os.getpid(), signal.SIGTERM)
+print(asyncio.run(signals.next()).name)
+""",
     "told before anybody listens": """
 signals = Signals(*wanted)
 os.kill(os.getpid(), signal.SIGTERM)

@@ -4,12 +4,12 @@ It is asked of that program itself, `serve --check`: after an upgrade it may kno
 """
 
 import asyncio
-import signal
 import sys
 from contextlib import suppress
 
 from runner_agent.daemon.settings import ServeOptions, load, parse_listen
 from runner_agent.daemon.user import find_user
+from runner_agent.kit.signals import unblock
 
 CHECK = "--check"
 WITHIN = 10.0
@@ -36,7 +36,7 @@ async def refusal() -> str:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            preexec_fn=_unblock,
+            preexec_fn=unblock,
         )
     except (FileNotFoundError, PermissionError) as error:
         return f"{sys.executable} cannot be executed ({error.strerror})"
@@ -59,8 +59,3 @@ def _reason(code: int, said: str) -> str:
         return ""
     told = "; ".join(said.strip().removeprefix("Error: ").splitlines())
     return told[-_LONGEST:] or f"its check ended with {code}"
-
-
-def _unblock() -> None:
-    """In the child, which is to end by Ctrl-C as any other."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())

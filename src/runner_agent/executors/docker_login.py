@@ -2,13 +2,13 @@
 
 import asyncio
 import base64
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 from runner_agent.kit.reading import value_of
+from runner_agent.kit.signals import unblock
 
 _HUB = "docker.io"
 _HELPER_WITHIN = 30.0
@@ -65,7 +65,7 @@ async def _asked(helper: str, key: str) -> Login | None:
             stdin=pipe,
             stdout=pipe,
             stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=_unblock,
+            preexec_fn=unblock,
         )
     except (OSError, ValueError):  # none of that name, or one that no program can have
         return None
@@ -82,11 +82,6 @@ async def _asked(helper: str, key: str) -> Login | None:
     if user == "<token>":
         return {"identitytoken": secret, "serveraddress": key}
     return {"username": user, "password": secret, "serveraddress": key} if user else None
-
-
-def _unblock() -> None:
-    """In the child: what we have blocked for ourselves, a keyring's daemon that it starts would keep."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _object(value: object) -> Mapping[str, object]:

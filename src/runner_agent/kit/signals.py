@@ -18,7 +18,7 @@ class Signals:
     """To be made before any thread is: a thread begins with the mask of the one that started it."""
 
     def __init__(self, *wanted: signal.Signals) -> None:
-        """They do nothing by themselves from now on. Children that are to have them must unblock them."""
+        """They do nothing by themselves from now on. Children begin with them blocked, see `unblock`."""
         signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
         self._fd = _descriptor(wanted)
 
@@ -40,6 +40,11 @@ class Signals:
         except BlockingIOError:
             return
         told.set_result(signal.Signals(int.from_bytes(record[:4], "little")))
+
+
+def unblock() -> None:
+    """In a child before it executes (`preexec_fn`): it and what it starts would keep what we have blocked."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _descriptor(wanted: tuple[signal.Signals, ...]) -> int:
